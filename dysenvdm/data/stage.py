@@ -1,0 +1,119 @@
+"""Stage clips as training data. What a step sees is a pure function of (seed, step), whatever the number of ranks.
+
+That makes resuming exact without saving any reader's position, and a run on two ranks sees what a run on one sees.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader, Dataset
+
+from dysenvdm.stage import VAL_SEED0, StageClip, sample
+from planners.dsg import DynamicSceneGraph
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One clip of a batch. ``draw`` numbers the samples of a whole run; noise and dropouts are seeded with it."""
+
+    draw: int
+    clip: int
+    caption: str
+    dsg: DynamicSceneGraph
+    foreground: NDArray[np.bool_]
+    """(f 16 16): which cells of the picture an actor's box touches."""
+    video: NDArray[np.uint8] | None
+    """(f h w 3), or None where latents come from a cache."""
+
+    @property
+    def pixels(self) -> NDArray[np.uint8]:
+        """The video of a sample that was rendered."""
+        assert self.video is not None
+        return self.video
+
+
+def foreground_cells(clip: StageClip, cells: int = 16) -> NDArray[np.bool_]:
+    """(f, cells, cells): the cells of a grid over the picture that any actor's box touches."""
+    edges = np.arange(cells) / cells
+    mask = np.zeros((next(iter(clip.boxes.values())).shape[0], cells, cells), dtype=bool)
+    for box in clip.boxes.values():
+        x0, y0, x1, y1 = (box[:, i, None] for i in range(4))
+        across = (edges + 1 / cells > x0) & (edges < x1)
+        down = (edges + 1 / cells > y0) & (edges < y1)
+        mask |= down[:, :, None] & across[:, None, :]
+    return mask
+
+
+class StageSteps(Dataset[list[Sample]]):
+    """Step -> this rank's share of its batch. With ``clips`` the corpus is finite and every epoch a new permutation."""
+
+    def __init__(
+        self,
+        *,
+        seed: int,
+        batch: int,
+        rank: int,
+        world: int,
+        clips: int,
+        frames: int,
+        size: int,
+        ticks: int,
+        render: bool,
+    ) -> None:
+        self.seed, self.batch, self.rank, self.world, self.clips = seed, batch, rank, world, clips
+        self.frames, self.size, self.ticks, self.render = frames, size, ticks, render
+
+    def __getitem__(self, step: int) -> list[Sample]:
+        draws = range(step * self.batch + self.rank, (step + 1) * self.batch, self.world)
+        return [self._sample(draw) for draw in draws]
+
+    def _sample(self, draw: int) -> Sample:
+        clip = self.clip_of(draw)
+        rng = np.random.default_rng((self.seed, draw))
+        return load_sample(clip, draw, rng, frames=self.frames, size=self.size, ticks=self.ticks, render=self.render)
+
+    def clip_of(self, draw: int) -> int:
+        """The number of the clip that draw shows."""
+        if not self.clips:
+            return draw
+        epoch, place = divmod(draw, self.clips)
+        return int(_permutation(self.seed, epoch, self.clips)[place])
+
+
+@cache
+def _permutation(seed: int, epoch: int, clips: int) -> NDArray[np.int64]:
+    return np.random.default_rng((seed, epoch)).permutation(clips)
+
+
+def load_sample(
+    clip: int, draw: int, rng: np.random.Generator, *, frames: int, size: int, ticks: int, render: bool
+) -> Sample:
+    """Play Stage clip number ``clip`` and tell it in one of its phrasings."""
+    played = sample(clip, frames=frames, size=size, ticks=ticks)
+    captions = (played.caption, *played.captions)
+    return Sample(
+        draw=draw,
+        clip=clip,
+        caption=captions[rng.integers(len(captions))],
+        dsg=played.dsg,
+        foreground=foreground_cells(played),
+        video=played.render() if render else None,
+    )
+
+
+def validation_samples(count: int, *, frames: int, size: int, ticks: int) -> list[Sample]:
+    """The first ``count`` held-out clips, told as their scripts tell them."""
+    return [
+        load_sample(VAL_SEED0 + i, i, np.random.default_rng(i), frames=frames, size=size, ticks=ticks, render=True)
+        for i in range(count)
+    ]
+
+
+def step_loader(steps: StageSteps, start: int, stop: int, workers: int) -> DataLoader:
+    """Yield the batches of steps ``start`` to ``stop``, prepared ahead by ``workers`` processes."""
+    ahead = 4 if workers else None
+    return DataLoader(steps, batch_size=None, sampler=range(start, stop), num_workers=workers, prefetch_factor=ahead)

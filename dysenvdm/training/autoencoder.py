@@ -1,0 +1,113 @@
+"""Phase 1: the image autoencoder, trained on single frames of Stage clips."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from diffusers import AutoencoderKL
+from einops import rearrange
+from PIL import Image
+from torch import Tensor, nn
+
+from dysenvdm.backbones import build_vae
+from dysenvdm.data.stage import Sample, validation_samples
+from dysenvdm.training.recipe import LossSection, Recipe
+
+STILLS = 4
+"""Frames taken from each clip of a batch: more would look alike, fewer would waste rendering."""
+
+
+def to_images(frames: Tensor) -> Tensor:
+    """uint8 (... h w 3) -> float (... 3 h w) in [-1, 1]."""
+    return rearrange(frames, "... h w c -> ... c h w").float() / 127.5 - 1
+
+
+def psnr(a: Tensor, b: Tensor) -> Tensor:
+    """Peak signal-to-noise ratio in dB of images in [-1, 1], clipped as they are shown: (b 3 h w) x 2 -> (b)."""
+    error = (a.clamp(-1, 1) - b.clamp(-1, 1)).div(2).square().mean(dim=(1, 2, 3))
+    return -10 * error.clamp_min(1e-10).log10()
+
+
+class AutoencoderLoss(nn.Module):
+    """L1 and squared error of colours, L1 of their gradients (thin limbs are gradients), and a little KL.
+
+    L1 alone takes small figures for noise at first and learns backgrounds; the KL keeps latents compact.
+    """
+
+    def __init__(self, vae: AutoencoderKL, loss: LossSection) -> None:
+        super().__init__()
+        self.vae, self.loss = vae, loss
+
+    def forward(self, images: Tensor, noise: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """``images`` (b 3 h w) in [-1, 1]; ``noise`` of the latents' shape samples the posterior."""
+        posterior = self.vae.encode(images).latent_dist
+        output = self.vae.decode(posterior.mean + posterior.std * noise).sample
+        l1 = F.l1_loss(output, images)
+        slopes = sum(F.l1_loss(output.diff(dim=axis), images.diff(dim=axis)) for axis in (-1, -2))
+        square = F.mse_loss(output, images)
+        kl = 0.5 * (posterior.mean.square() + posterior.var - 1 - posterior.logvar).mean()
+        loss = l1 + self.loss.square * square + self.loss.gradient * slopes + self.loss.kl * kl
+        return loss, {"l1": l1, "square": square, "kl": kl}
+
+
+class AutoencoderPhase:
+    """Trains ``AutoencoderKL`` of the recipe's preset; a batch of k clips gives 4 k images."""
+
+    renders = True
+
+    def __init__(self, recipe: Recipe, device: torch.device) -> None:
+        self.seed, self.device = recipe.seed, device
+        self.vae = build_vae(recipe.model.preset).to(device)
+        self.module = AutoencoderLoss(self.vae, recipe.loss)
+        data = recipe.data
+        held_out = validation_samples(data.validation_clips, frames=data.frames, size=data.size, ticks=data.ticks)
+        self.held_out = torch.from_numpy(np.concatenate([s.pixels[:: max(1, data.frames // STILLS)] for s in held_out]))
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.vae.dtype
+
+    def prepare(self, samples: list[Sample]) -> dict[str, Any]:
+        stills, noises = [], []
+        factor = 2 ** (len(self.vae.config.block_out_channels) - 1)
+        for sample in samples:
+            rng = np.random.default_rng((self.seed, sample.draw, 1))
+            chosen = sample.pixels[rng.choice(len(sample.pixels), min(STILLS, len(sample.pixels)), replace=False)]
+            stills.append(torch.from_numpy(chosen))
+            shape = (len(chosen), self.vae.config.latent_channels, chosen.shape[1] // factor, chosen.shape[2] // factor)
+            noises.append(torch.from_numpy(rng.standard_normal(shape, dtype=np.float32)))
+        images = to_images(torch.cat(stills)).to(self.device, self.dtype, memory_format=torch.channels_last)
+        return {"images": images, "noise": torch.cat(noises).to(self.device, self.dtype)}
+
+    def _reconstruct(self, images: Tensor) -> Tensor:
+        return self.vae.decode(self.vae.encode(images).latent_dist.mean).sample
+
+    def validate(self) -> dict[str, float]:
+        """Mean and lowest PSNR (dB) of reconstructed frames of held-out clips."""
+        values = []
+        for part in self.held_out.split(32):
+            images = to_images(part).to(self.device, self.dtype)
+            values.append(psnr(self._reconstruct(images).float(), images.float()))
+        ratios = torch.cat(values)
+        return {"psnr": ratios.mean().item(), "psnr_min": ratios.min().item()}
+
+    def sheet(self) -> Image.Image:
+        """Held-out frames, each row above the row of its reconstructions."""
+        columns = min(8, len(self.held_out))
+        count = min(16, len(self.held_out) // columns * columns)
+        images = to_images(self.held_out[:: len(self.held_out) // count][:count]).to(self.device, self.dtype)
+        both = torch.stack([images, self._reconstruct(images)])
+        rows = rearrange(both, "two (r k) c h w -> (r two h) (k w) c", k=columns)
+        pixels = ((rows.float().clamp(-1, 1) + 1) * 127.5).round().byte().cpu().numpy()
+        return Image.fromarray(pixels).resize((pixels.shape[1] * 3, pixels.shape[0] * 3), Image.Resampling.NEAREST)
+
+    def export(self, folder: Path) -> None:
+        """Save in diffusers layout, with ``scaling_factor`` set so that scaled latents have unit variance."""
+        images = to_images(self.held_out).to(self.device, self.dtype)
+        spread = torch.cat([self.vae.encode(part).latent_dist.mean.float() for part in images.split(32)]).std().item()
+        self.vae.register_to_config(scaling_factor=1 / spread)
+        self.vae.save_pretrained(folder, safe_serialization=True)

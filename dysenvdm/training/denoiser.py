@@ -1,0 +1,225 @@
+"""Phase 2: the 3D-UNet with its scene adapter, trained on latents of Stage clips with their gold DSGs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL, DDIMScheduler, UNet3DConditionModel
+from diffusers.models.attention_processor import AttnProcessor
+from einops import rearrange
+from PIL import Image
+from torch import Tensor, nn
+
+from dysenvdm.backbones import UNETS, build_unet
+from dysenvdm.data.latents import cached_latents
+from dysenvdm.data.stage import Sample, validation_samples
+from dysenvdm.files import sha256
+from dysenvdm.models import locate
+from dysenvdm.pipeline import EMPTY_SCENE, DysenVDMPipeline
+from dysenvdm.scene_attention import SceneAdapter
+from dysenvdm.scene_tensors import SceneTensors
+from dysenvdm.sheet import contact_sheet
+from dysenvdm.text import TextEncoder
+from dysenvdm.training.autoencoder import to_images
+from dysenvdm.training.recipe import LossSection, Recipe
+from planners.dsg import DynamicSceneGraph
+
+VALIDATION_TIMESTEPS = (100, 300, 500, 700, 900)
+
+
+def build_scheduler() -> DDIMScheduler:
+    """The diffusion process of our own models: v-prediction, noise schedule rescaled to end in pure noise.
+
+    A last step that still showed a trace of the clip makes bright and dark pictures come out grey (Lin et al. 2024).
+    """
+    return DDIMScheduler(
+        num_train_timesteps=1000,
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        prediction_type="v_prediction",
+        rescale_betas_zero_snr=True,
+        timestep_spacing="trailing",
+        clip_sample=False,
+        set_alpha_to_one=True,
+    )
+
+
+def without_imagined(dsg: DynamicSceneGraph) -> DynamicSceneGraph:
+    """The DSG as a planner gives it that imagines nothing."""
+    return dsg.veto(["imagined", "polished"])
+
+
+class DenoiserLoss(nn.Module):
+    """Weighted error of the predicted velocity (min-SNR weights, Hang et al. 2023, for v-prediction)."""
+
+    alphas: Tensor
+
+    def __init__(
+        self, unet: UNet3DConditionModel, scene_adapter: SceneAdapter, alphas: Tensor, loss: LossSection
+    ) -> None:
+        super().__init__()
+        self.unet, self.scene_adapter, self.loss = unet, scene_adapter, loss
+        self.register_buffer("alphas", alphas, persistent=False)
+
+    def forward(
+        self, latents: Tensor, noise: Tensor, timesteps: Tensor, text: Tensor, scene: SceneTensors, foreground: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """``latents`` (scaled), ``noise`` (b c f h w); ``timesteps`` (b); ``text`` (b l d); ``foreground`` (b f h w)"""
+        alpha = self.alphas.float()[timesteps].view(-1, 1, 1, 1, 1)
+        noisy = alpha.sqrt() * latents + (1 - alpha).sqrt() * noise
+        velocity = alpha.sqrt() * noise - (1 - alpha).sqrt() * latents
+        dtype = self.unet.dtype
+        features = self.scene_adapter.encode(scene.to(dtype=dtype), num_frames=latents.shape[2])
+        with self.scene_adapter.attached(self.unet, self.scene_adapter.keys_values(features)):
+            predicted = self.unet(noisy.to(dtype), timesteps, encoder_hidden_states=text.to(dtype)).sample
+        snr = alpha / (1 - alpha)
+        weight = snr.clamp(max=self.loss.min_snr) / (snr + 1)
+        error = (predicted.float() - velocity).square()
+        importance = 1 + (self.loss.foreground - 1) * rearrange(foreground.float(), "b f h w -> b 1 f h w")
+        share = importance / importance.mean(dim=(1, 2, 3, 4), keepdim=True)
+        per_sample = (weight * error * share).mean(dim=(1, 2, 3, 4))
+        of_actors = error[foreground[:, None].expand_as(error)]
+        return per_sample.mean(), {"error": error.mean(), "error_actors": of_actors.mean()}
+
+
+class DenoiserPhase:
+    """Trains UNet and scene adapter of the recipe's preset behind a frozen autoencoder and a frozen text encoder."""
+
+    def __init__(self, recipe: Recipe, device: torch.device) -> None:
+        self.recipe, self.device = recipe, device
+        data = recipe.data
+        assert recipe.model.vae is not None  # the recipe's own check
+        self.vae_folder = recipe.model.vae
+        self.vae = AutoencoderKL.from_pretrained(self.vae_folder, local_files_only=True).to(device)
+        self.vae.requires_grad_(False).eval()
+        self.text_encoder = TextEncoder(locate(recipe.model.text_encoder)).to(device)
+        size = UNETS[recipe.model.preset].model_copy(update={"text_width": self.text_encoder.width})
+        self.unet = build_unet(size).to(device)
+        for module in self.unet.modules():
+            if isinstance(module, nn.Dropout):
+                module.p = 0.0  # diffusers fixes 0.1 in temporal convolutions; a corpus without end needs none
+        if device.type == "cpu":
+            # The backward pass of torch's fused attention takes five times as long on CPUs under bf16.
+            self.unet.set_attn_processor(AttnProcessor())
+        self.scene_adapter = SceneAdapter.for_unet(self.unet, label_dim=self.text_encoder.width).to(device)
+        self.scheduler = build_scheduler()
+        self.module = DenoiserLoss(self.unet, self.scene_adapter, self.scheduler.alphas_cumprod.to(device), recipe.loss)
+        self.renders = not data.cache
+        if data.cache:
+            self.latents = cached_latents(
+                recipe.run / "latents.safetensors",
+                self._cache_key(),
+                self.encode,
+                clips=data.clips,
+                frames=data.frames,
+                size=data.size,
+                ticks=data.ticks,
+                workers=data.workers,
+            )
+        self.held_out = validation_samples(data.validation_clips, frames=data.frames, size=data.size, ticks=data.ticks)
+
+    def _cache_key(self) -> str:
+        weights = sha256(self.vae_folder / "diffusion_pytorch_model.safetensors")
+        data = self.recipe.data
+        return f"{weights} {data.clips} {data.frames} {data.size} {data.ticks}"
+
+    @torch.no_grad()
+    def encode(self, videos: Tensor) -> Tensor:
+        """uint8 (b f h w 3) -> scaled latents (b f c h w)."""
+        images = to_images(videos.to(self.device, non_blocking=True).flatten(0, 1))
+        parts = [self.vae.encode(part.to(self.vae.dtype)).latent_dist.mean for part in images.split(128)]
+        latents = torch.cat(parts).float() * self.vae.config.scaling_factor
+        return rearrange(latents, "(b f) c h w -> b f c h w", f=videos.shape[1])
+
+    def _latents(self, samples: list[Sample]) -> Tensor:
+        """Scaled latents (b c f h w) of the samples."""
+        if samples[0].video is None:
+            latents = self.latents[[sample.clip for sample in samples]].float().to(self.device)
+        else:
+            latents = self.encode(torch.from_numpy(np.stack([sample.pixels for sample in samples])))
+        return rearrange(latents, "b f c h w -> b c f h w")
+
+    def prepare(self, samples: list[Sample], timesteps: Tensor | None = None) -> dict[str, Any]:
+        """Inputs of :class:`DenoiserLoss`; with ``timesteps`` given (validation) nothing is dropped."""
+        latents = self._latents(samples)
+        noises, chosen, captions, dsgs = [], [], [], []
+        for sample in samples:
+            rng = np.random.default_rng((self.recipe.seed, sample.draw, 2))
+            noises.append(torch.from_numpy(rng.standard_normal(latents.shape[1:], dtype=np.float32)))
+            chosen.append(int(rng.integers(len(self.scheduler.alphas_cumprod))))
+            caption, dsg = (sample.caption, sample.dsg) if timesteps is not None else self._dropped(sample, rng)
+            captions.append(caption)
+            dsgs.append(dsg)
+        return {
+            "latents": latents,
+            "noise": torch.stack(noises).to(self.device),
+            "timesteps": torch.tensor(chosen, device=self.device) if timesteps is None else timesteps,
+            "text": self.text_encoder.encode(captions),
+            "scene": SceneTensors.from_dsgs(dsgs, self.text_encoder.embed),
+            "foreground": torch.from_numpy(np.stack([sample.foreground for sample in samples])).to(self.device),
+        }
+
+    def _dropped(self, sample: Sample, rng: np.random.Generator) -> tuple[str, DynamicSceneGraph]:
+        """Caption and DSG with the recipe's dropouts: text, scene, or both gone; imagined facts gone."""
+        loss, draw = self.recipe.loss, rng.random()
+        dsg = without_imagined(sample.dsg) if rng.random() < loss.drop_imagined else sample.dsg
+        if draw < loss.drop_both:
+            return "", EMPTY_SCENE
+        if draw < loss.drop_both + loss.drop_text:
+            return "", dsg
+        if draw < loss.drop_both + loss.drop_text + loss.drop_scene:
+            return sample.caption, EMPTY_SCENE
+        return sample.caption, dsg
+
+    def validate(self) -> dict[str, float]:
+        """Error on held-out clips at fixed timesteps with fixed noise, per timestep and on average."""
+        results: dict[str, list[float]] = {}
+        for first in range(0, len(self.held_out), 8):
+            samples = self.held_out[first : first + 8]
+            for timestep in VALIDATION_TIMESTEPS:
+                inputs = self.prepare(samples, torch.full((len(samples),), timestep, device=self.device))
+                _, values = self.module(**inputs)
+                results.setdefault(f"error_{timestep}", []).append(values["error"].item())
+                results.setdefault("error_actors", []).append(values["error_actors"].item())
+        means = {name: float(np.mean(values)) for name, values in results.items()}
+        return {"error": float(np.mean([means[f"error_{t}"] for t in VALIDATION_TIMESTEPS])), **means}
+
+    def pipeline(self) -> DysenVDMPipeline:
+        return DysenVDMPipeline(
+            vae=self.vae,
+            unet=self.unet,
+            scene_adapter=self.scene_adapter,
+            text_encoder=self.text_encoder,
+            scheduler=self.scheduler,
+        )
+
+    def sheet(self, count: int = 4) -> Image.Image:
+        """Contact sheets of the first held-out captions and gold DSGs, generated with fixed seeds, below each other."""
+        samples = self.held_out[:count]
+        pipeline = self.pipeline()
+        pipeline.set_progress_bar_config(disable=True)
+        videos = pipeline(
+            [sample.caption for sample in samples],
+            [sample.dsg for sample in samples],
+            num_frames=self.recipe.data.frames,
+            num_inference_steps=self.recipe.log.sample_steps,
+            seeds=list(range(len(samples))),
+        )
+        sheets = [contact_sheet(video, sample.dsg, scale=2) for video, sample in zip(videos, samples, strict=True)]
+        whole = Image.new("RGB", (max(s.width for s in sheets), sum(s.height for s in sheets)), "white")
+        top = 0
+        for sheet in sheets:
+            whole.paste(sheet, (0, top))
+            top += sheet.height
+        return whole
+
+    def export(self, folder: Path) -> None:
+        """Save the whole pipeline with 16-bit weights."""
+        pipeline = self.pipeline()
+        for part in (pipeline.vae, pipeline.unet, pipeline.scene_adapter):
+            part.half()
+        pipeline.save_pretrained(folder, safe_serialization=True)

@@ -1,0 +1,84 @@
+"""Logs of a run, written by rank 0: JSON lines, TensorBoard, sample sheets and curves as PNG."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+class RunLog:
+    """``log.jsonl``, ``tensorboard/`` and ``samples/step-000500.png`` in a run's folder; other ranks write nothing."""
+
+    def __init__(self, folder: Path, *, writes: bool) -> None:
+        self.folder, self.writes = folder, writes
+        if writes:
+            from torch.utils.tensorboard import SummaryWriter
+
+            (folder / "samples").mkdir(parents=True, exist_ok=True)
+            self._file = (folder / "log.jsonl").open("a", encoding="utf-8", buffering=1)
+            self._board = SummaryWriter(str(folder / "tensorboard"))
+
+    def scalars(self, step: int, kind: str, values: dict[str, float]) -> None:
+        """One line ``{"step", "kind", "time", ...values}`` and a TensorBoard point per value."""
+        if not self.writes:
+            return
+        rounded = {name: float(f"{value:.6g}") for name, value in values.items()}
+        self._file.write(json.dumps({"step": step, "kind": kind, "time": round(time.time(), 2), **rounded}) + "\n")
+        for name, value in values.items():
+            self._board.add_scalar(f"{kind}/{name}", value, step)
+
+    def sheet(self, step: int, image: Image) -> None:
+        if self.writes:
+            image.save(self.folder / "samples" / f"step-{step:06d}.png")
+
+    def close(self) -> None:
+        if self.writes:
+            self._file.close()
+            self._board.close()
+
+
+def read_log(folder: Path) -> list[dict[str, Any]]:
+    """The lines of a run's ``log.jsonl``; of steps repeated after a resume only the last."""
+    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()]
+    return list({(line["kind"], line["step"]): line for line in lines}.values())
+
+
+def draw_curves(folder: Path) -> None:
+    """Write ``curves.png``: every logged value over the steps, a panel each; training losses also smoothed."""
+    from matplotlib.figure import Figure
+
+    lines = read_log(folder)
+    panels = [
+        (kind, name, [(line["step"], line[name]) for line in lines if line["kind"] == kind])
+        for kind in ("train", "validation")
+        for name in next((line for line in lines if line["kind"] == kind), {})
+        if name not in ("step", "kind", "time")
+    ]
+    columns = 4
+    figure = Figure(figsize=(4 * columns, 2.6 * -(-len(panels) // columns)), layout="constrained")
+    axes = figure.subplots(-(-len(panels) // columns), columns, squeeze=False)
+    for axis in axes.flat[len(panels) :]:
+        axis.remove()
+    for axis, (kind, name, points) in zip(axes.flat, panels, strict=False):
+        steps, values = zip(*points, strict=True)
+        axis.plot(steps, values, color="#9ecae1" if kind == "train" else "#d55e00", linewidth=1)
+        if kind == "train" and name not in ("lr", "seconds_per_step"):
+            axis.plot(steps, _smoothed(values), color="#08519c", linewidth=1.5)
+        axis.set_title(f"{kind}: {name}", fontsize=10)
+        axis.grid(alpha=0.3)
+    figure.savefig(folder / "curves.png", dpi=80)
+
+
+def _smoothed(values: Sequence[float], keep: float = 0.9) -> list[float]:
+    """A running mean that forgets; its beginning is the mean of what there is."""
+    result, total, weight = [], 0.0, 0.0
+    for value in values:
+        total, weight = keep * total + value, keep * weight + 1
+        result.append(total / weight)
+    return result

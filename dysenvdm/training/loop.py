@@ -1,0 +1,266 @@
+"""The training loop, native DeepSpeed: one loop for every phase, one rank or many, resumable at any step.
+
+A *phase* says what is trained: its module maps a prepared batch to a loss. The loop owns ranks, precision, optimizer,
+EMA, logs and checkpoints. Everything random is seeded by the number of the sample drawn, so a resumed run repeats an
+uninterrupted one, and the batch of a step is the same on any number of ranks.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+import torch.distributed as dist
+import yaml
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from torch import Tensor, nn
+
+from dysenvdm.data.stage import Sample, StageSteps, step_loader
+from dysenvdm.training.ema import ExponentialMovingAverage
+from dysenvdm.training.logs import RunLog, draw_curves
+from dysenvdm.training.recipe import Recipe, TrainSection, load_recipe
+from planners.dsg import UserError
+
+console = Console(stderr=True)
+
+
+class Phase(Protocol):
+    """What a recipe's ``phase`` must bring. Methods but ``prepare`` run on rank 0 alone, with the averaged weights."""
+
+    renders: bool
+    """Whether samples need their video."""
+
+    @property
+    def module(self) -> nn.Module:
+        """Trained. ``module(**prepared)`` returns (loss, {name: value})."""
+
+    def prepare(self, samples: list[Sample]) -> dict[str, Any]: ...
+
+    def validate(self) -> dict[str, float]: ...
+
+    def sheet(self) -> Any: ...
+
+    def export(self, folder: Path) -> None: ...
+
+
+def build_phase(recipe: Recipe, device: torch.device) -> Phase:
+    """The phase that the recipe names; only its own modules are imported."""
+    if recipe.phase == "autoencoder":
+        from dysenvdm.training.autoencoder import AutoencoderPhase
+
+        return AutoencoderPhase(recipe, device)
+    from dysenvdm.training.denoiser import DenoiserPhase
+
+    return DenoiserPhase(recipe, device)
+
+
+def run(recipe_path: str | Path, overrides: list[str]) -> Path:
+    """Train a recipe to its end, resuming where its run folder has a checkpoint; returns the exported model folder.
+
+    Raises :class:`UserError` for a recipe that breaks a rule or a run folder that belongs to another recipe.
+    """
+    recipe = load_recipe(recipe_path, overrides)
+    rank, world, device = _join_ranks()
+    if recipe.train.batch_size % world:
+        raise UserError(
+            f"train.batch_size: {recipe.train.batch_size} cannot be shared by {world} ranks; use a multiple"
+        )
+    _claim_run_folder(recipe, rank)
+    torch.manual_seed(recipe.seed)
+    phase = build_phase(recipe, device)
+    trainer = Trainer(recipe, phase, rank, world)
+    trainer.resume()
+    trainer.train()
+    folder = recipe.run / "model"
+    if rank == 0:
+        phase.module.float()  # the averages are fp32, whatever precision trained them
+        with trainer.averaged():
+            phase.export(folder)
+        draw_curves(recipe.run)
+        console.print(f"exported to {folder}")
+    dist.barrier()
+    return folder
+
+
+class Trainer:
+    """One run: the phase's module inside a DeepSpeed engine, its average, its log."""
+
+    def __init__(self, recipe: Recipe, phase: Phase, rank: int, world: int) -> None:
+        import deepspeed
+
+        self.recipe, self.phase, self.rank, self.world = recipe, phase, rank, world
+        share = recipe.train.batch_size // world
+        self.micro = min(recipe.train.micro_batch or share, share)
+        if share % self.micro:
+            raise UserError(f"train.micro_batch: {self.micro} does not divide the {share} samples of a rank")
+        self.precision = _precision(recipe.train)
+        trained = [p for p in phase.module.parameters() if p.requires_grad]
+        optimizer = torch.optim.AdamW(
+            trained, lr=recipe.train.lr, betas=recipe.train.betas, weight_decay=recipe.train.weight_decay
+        )
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: learning_rate_factor(step, recipe.train))
+        self.ema = ExponentialMovingAverage(phase.module, recipe.train.ema)
+        self.engine, *_ = deepspeed.initialize(
+            model=phase.module, optimizer=optimizer, lr_scheduler=schedule, config=self._deepspeed_config(share)
+        )
+        self.step = 0
+
+    def _deepspeed_config(self, share: int) -> dict[str, Any]:
+        return {
+            "train_micro_batch_size_per_gpu": self.micro,
+            "gradient_accumulation_steps": share // self.micro,
+            "gradient_clipping": self.recipe.train.clip,
+            "bf16": {"enabled": self.precision == "bf16"},
+            "zero_allow_untested_optimizer": True,
+            **self.recipe.deepspeed,
+        }
+
+    # -- checkpoints -----------------------------------------------------------------------------------------------
+
+    def resume(self) -> None:
+        """Load the newest complete checkpoint of the run folder, if there is one."""
+        folder = self.recipe.run / "checkpoints"
+        if not (folder / "latest").exists():
+            return
+        _, state = self.engine.load_checkpoint(str(folder))
+        self.step = state["step"]
+        self.ema.load_state_dict(state["ema"])
+        if self.rank == 0:
+            console.print(f"resuming {self.recipe.name} at step {self.step}")
+
+    def checkpoint(self) -> None:
+        """Save all of the run's state; DeepSpeed names it ``latest`` only when every rank has written."""
+        folder = self.recipe.run / "checkpoints"
+        state = {"step": self.step, "ema": self.ema.state_dict()}
+        self.engine.save_checkpoint(str(folder), tag=f"step-{self.step:07d}", client_state=state)
+        if self.rank == 0:
+            for old in sorted(folder.glob("step-*"))[: -self.recipe.log.keep]:
+                shutil.rmtree(old)
+
+    # -- training --------------------------------------------------------------------------------------------------
+
+    def train(self) -> None:
+        """Run the steps that are left, logging, validating, drawing and saving as the recipe says."""
+        recipe, stop = self.recipe, self.recipe.train.steps
+        data = recipe.data
+        steps = StageSteps(
+            seed=recipe.seed, batch=recipe.train.batch_size, rank=self.rank, world=self.world, clips=data.clips,
+            frames=data.frames, size=data.size, ticks=data.ticks, render=self.phase.renders,
+        )  # fmt: skip
+        started = time.perf_counter()
+        with closing(RunLog(recipe.run, writes=self.rank == 0)) as log, _progress(enabled=self.rank == 0) as progress:
+            bar = progress.add_task(recipe.name, total=stop, completed=self.step, loss=float("nan"))
+            for samples in step_loader(steps, self.step, stop, data.workers):
+                values = self._optimize(samples)
+                self.step += 1
+                if self.step % recipe.log.every == 0:
+                    seconds, started = (time.perf_counter() - started) / recipe.log.every, time.perf_counter()
+                    rate = self.engine.get_lr()[0]
+                    log.scalars(self.step, "train", {**values, "lr": rate, "seconds_per_step": seconds})
+                progress.update(bar, completed=self.step, loss=values["loss"])
+                self._look(log, last=self.step == stop)
+
+    def _optimize(self, samples: list[Sample]) -> dict[str, float]:
+        """One optimizer step over this rank's samples; returns the means of loss and logged values over all ranks."""
+        self.engine.train()
+        totals: dict[str, Tensor] = {}
+        for first in range(0, len(samples), self.micro):
+            loss, values = self.engine(**self.phase.prepare(samples[first : first + self.micro]))
+            self.engine.backward(loss)
+            self.engine.step()
+            for name, value in {"loss": loss, **values}.items():
+                totals[name] = totals.get(name, 0) + value.detach().float() * self.micro / len(samples)
+        self.ema.update(self.phase.module)
+        means = torch.stack(list(totals.values()))
+        dist.all_reduce(means)
+        numbers = dict(zip(totals, (means / self.world).tolist(), strict=True))
+        if not torch.isfinite(means).all():
+            clips = [sample.clip for sample in samples]
+            raise UserError(f"step {self.step}: {numbers} is not finite on clips {clips}; lower train.lr and resume")
+        return numbers
+
+    def _look(self, log: RunLog, *, last: bool) -> None:
+        recipe, due = self.recipe.log, lambda every: last or self.step % every == 0
+        if due(recipe.validate_every) or due(recipe.sample_every):
+            if self.rank == 0:
+                with self.averaged():
+                    if due(recipe.validate_every):
+                        log.scalars(self.step, "validation", self.phase.validate())
+                    if due(recipe.sample_every):
+                        log.sheet(self.step, self.phase.sheet())
+            dist.barrier()
+        if due(recipe.checkpoint_every):
+            self.checkpoint()
+
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """Within the block the phase's module is in evaluation mode and has the averaged weights."""
+        self.engine.eval()
+        with self.ema.applied(self.phase.module), torch.no_grad():
+            yield
+
+
+def learning_rate_factor(step: int, train: TrainSection) -> float:
+    """Warm-up, plateau, linear fall to zero: the factor of ``lr`` at a step."""
+    fall = max(1, round(train.steps * train.cooldown))
+    return max(0.0, min(1.0, (step + 1) / (train.warmup + 1), (train.steps - step) / fall))
+
+
+def _precision(train: TrainSection) -> str:
+    if train.precision != "auto":
+        return train.precision
+    return "bf16" if torch.cuda.is_available() else "fp32"
+
+
+def _join_ranks() -> tuple[int, int, torch.device]:
+    """Join the launcher's process group, or make one of a single rank; returns (rank, world size, device)."""
+    import deepspeed
+
+    if "RANK" not in os.environ:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = str(probe.getsockname()[1])
+        os.environ.update(RANK="0", WORLD_SIZE="1", LOCAL_RANK="0", MASTER_ADDR="127.0.0.1", MASTER_PORT=port)
+    on_gpu = torch.cuda.is_available()
+    if not on_gpu:
+        # DeepSpeed would compile a shared-memory all-reduce for CPU ranks: half a minute and a compiler; gloo will do.
+        deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+    if not dist.is_initialized():
+        deepspeed.init_distributed(dist_backend="nccl" if on_gpu else "gloo", verbose=False)
+    local = int(os.environ["LOCAL_RANK"])
+    if on_gpu:
+        torch.cuda.set_device(local)
+    return dist.get_rank(), dist.get_world_size(), torch.device("cuda", local) if on_gpu else torch.device("cpu")
+
+
+def _claim_run_folder(recipe: Recipe, rank: int) -> None:
+    """Write the resolved recipe into the run folder; refuse a folder that holds a run of something else."""
+    path = recipe.run / "recipe.yaml"
+    mine = recipe.model_dump(mode="json")
+    if path.exists():
+        theirs = yaml.safe_load(path.read_text(encoding="utf-8"))
+        fixed = ("name", "phase", "seed", "data", "model")
+        other = [key for key in fixed if theirs.get(key) != mine[key]]
+        if other:
+            raise UserError(f"{path}: that run has another {other[0]!r}; choose another folder with --set run=FOLDER")
+    dist.barrier()
+    if rank == 0:
+        recipe.run.mkdir(parents=True, exist_ok=True)
+        path.write_text(yaml.safe_dump(mine, sort_keys=False), encoding="utf-8")
+    dist.barrier()
+
+
+def _progress(*, enabled: bool) -> Progress:
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("loss {task.fields[loss]:.4f}"),
+        TimeElapsedColumn(), TimeRemainingColumn(),
+    )  # fmt: skip
+    return Progress(*columns, console=console, disable=not enabled)

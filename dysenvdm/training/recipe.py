@@ -1,0 +1,181 @@
+"""Recipes: the YAML file of a training run, validated strictly, with ``--set key=value`` overrides."""
+
+from __future__ import annotations
+
+import difflib
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from planners.dsg import UserError, one_line
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class DataSection(_Section):
+    """Stage clips: ``frames`` x ``size`` x ``size`` pixels with plans of ``ticks`` ticks.
+
+    ``clips`` bounds the corpus (0: a fresh clip for every sample). ``cache`` renders and encodes those clips once,
+    before the first step, instead of in every step: worth it where the corpus is seen often.
+    """
+
+    frames: int = Field(16, ge=1)
+    size: int = Field(64, ge=16)
+    ticks: int = Field(8, ge=1)
+    clips: int = Field(0, ge=0)
+    cache: bool = False
+    workers: int = Field(1, ge=0)
+    validation_clips: int = Field(32, ge=1)
+
+    @model_validator(mode="after")
+    def _check(self) -> DataSection:
+        if self.cache and not self.clips:
+            raise ValueError("a cache needs a bounded corpus; set data.clips")
+        return self
+
+
+class ModelSection(_Section):
+    """``preset`` names sizes in dysenvdm.backbones; ``vae`` is a trained autoencoder's folder (denoiser phase only)."""
+
+    preset: Literal["micro", "nano", "tiny"]
+    vae: Path | None = None
+    text_encoder: str = "all-minilm-l6-v2"
+
+
+class LossSection(_Section):
+    """Loss weights. The first three are the autoencoder's, the others the denoiser's.
+
+    ``foreground`` multiplies the error inside actors' boxes: a tenth of the picture that carries all of the action.
+    The dropouts are probabilities per sample, for classifier-free guidance and for plans without imagination.
+    """
+
+    kl: float = Field(1e-4, ge=0)
+    gradient: float = Field(0.5, ge=0)
+    square: float = Field(2.0, ge=0)
+    min_snr: float = Field(5.0, gt=0)
+    foreground: float = Field(1.0, ge=1)
+    drop_text: float = Field(0.1, ge=0, le=1)
+    drop_scene: float = Field(0.1, ge=0, le=1)
+    drop_both: float = Field(0.1, ge=0, le=1)
+    drop_imagined: float = Field(0.5, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _check(self) -> LossSection:
+        if self.drop_text + self.drop_scene + self.drop_both > 1:
+            raise ValueError("drop_text + drop_scene + drop_both exceed 1; they exclude each other")
+        return self
+
+
+class TrainSection(_Section):
+    """The optimisation. ``batch_size`` is global: it means the same on one rank and on eight.
+
+    The learning rate warms up linearly over ``warmup`` steps, stays, and falls linearly to zero over the last
+    ``cooldown`` fraction of ``steps``, so that a run can be cut short or prolonged by another ``train.steps``.
+    """
+
+    steps: int = Field(ge=1)
+    batch_size: int = Field(ge=1)
+    micro_batch: int | None = Field(None, ge=1)
+    lr: float = Field(gt=0)
+    weight_decay: float = Field(0.01, ge=0)
+    betas: tuple[float, float] = (0.9, 0.99)
+    warmup: int = Field(100, ge=0)
+    cooldown: float = Field(0.25, ge=0, le=1)
+    clip: float = Field(1.0, gt=0)
+    ema: float = Field(0.995, ge=0, lt=1)
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+
+
+class LogSection(_Section):
+    """How often, in steps; how many checkpoints are kept; ``sample_steps``: denoising steps of a sample sheet."""
+
+    every: int = Field(10, ge=1)
+    validate_every: int = Field(250, ge=1)
+    sample_every: int = Field(500, ge=1)
+    checkpoint_every: int = Field(250, ge=1)
+    keep: int = Field(2, ge=1)
+    sample_steps: int = Field(20, ge=1)
+
+
+_OURS = {"train_batch_size", "train_micro_batch_size_per_gpu", "gradient_accumulation_steps", "gradient_clipping"}
+"""DeepSpeed settings that follow from the train section."""
+
+
+class Recipe(_Section):
+    """One training run. ``run`` is its folder; ``deepspeed`` goes into DeepSpeed's own configuration as it is."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9._-]+$")
+    phase: Literal["autoencoder", "denoiser"]
+    run: Path
+    seed: int = Field(0, ge=0)
+    data: DataSection = DataSection()
+    model: ModelSection
+    loss: LossSection = LossSection()
+    train: TrainSection
+    log: LogSection = LogSection()
+    deepspeed: dict[str, Any] = Field(default_factory=lambda: {"zero_optimization": {"stage": 0}})
+
+    @model_validator(mode="after")
+    def _check(self) -> Recipe:
+        if self.phase == "denoiser" and self.model.vae is None:
+            raise ValueError("model.vae: the denoiser phase needs a trained autoencoder's folder")
+        clash = _OURS & self.deepspeed.keys()
+        if clash:
+            raise ValueError(f"deepspeed.{min(clash)}: comes from the train section; set it there")
+        return self
+
+
+def load_recipe(path: str | Path, overrides: list[str]) -> Recipe:
+    """Read a recipe file and apply ``key.path=value`` overrides (values are YAML).
+
+    Raises :class:`UserError`, with the nearest known key where a key is misspelt.
+    """
+    try:
+        data = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
+    if not isinstance(data, dict):
+        raise UserError(f"{path}: a recipe is a YAML mapping with name, phase, run, model and train")
+    for override in overrides:
+        _override(data, override)
+    try:
+        return Recipe.model_validate(data)
+    except ValidationError as error:
+        raise UserError(f"{path}: {one_line(error)}{_suggestion(error)}") from None
+
+
+def _override(data: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key:
+        raise UserError(f"--set {override}: write it as key=value, for example train.lr=1e-4")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise UserError(f"--set {override}: the value is not valid YAML") from None
+    if isinstance(value, str):  # YAML 1.1 reads 1e-4 as text; people mean the number
+        with suppress(ValueError):
+            value = float(value)
+    *parents, last = key.split(".")
+    for parent in parents:
+        data = data.setdefault(parent, {})
+        if not isinstance(data, dict):
+            raise UserError(f"--set {override}: {parent} is not a section")
+    data[last] = value
+
+
+def _suggestion(error: ValidationError) -> str:
+    first = error.errors(include_url=False)[0]
+    if first["type"] != "extra_forbidden":
+        return ""
+    section: Any = Recipe
+    for part in first["loc"][:-1]:
+        section = section.model_fields[part].annotation
+    near = difflib.get_close_matches(str(first["loc"][-1]), section.model_fields, n=1)
+    return f"; did you mean {near[0]}?" if near else f"; known: {', '.join(section.model_fields)}"

@@ -1,0 +1,1 @@
+"""Training recipes: YAML files and DeepSpeed settings, one folder each; no logic."""

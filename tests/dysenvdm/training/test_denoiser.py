@@ -1,0 +1,124 @@
+"""The denoiser phase: what it drops, what its loss weighs, and that what it exports generates."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from dysenvdm.backbones import build_vae
+from dysenvdm.data.stage import StageSteps, foreground_cells
+from dysenvdm.pipeline import EMPTY_SCENE, DysenVDMPipeline
+from dysenvdm.stage import sample
+from dysenvdm.training import run
+from dysenvdm.training.denoiser import DenoiserPhase, build_scheduler, without_imagined
+from dysenvdm.training.recipe import load_recipe
+
+
+@pytest.fixture(autouse=True)
+def _store(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The stand-in for MiniLM spells most words letter by letter and needs more tokens."""
+    monkeypatch.setattr("dysenvdm.text.MAX_TOKENS", 128)
+
+
+def recipe_file(folder: Path) -> Path:
+    build_vae("micro").save_pretrained(folder / "vae")
+    path = folder / "recipe.yaml"
+    content = {
+        "name": "micro-denoiser",
+        "phase": "denoiser",
+        "run": str(folder / "run"),
+        "data": {"frames": 8, "size": 64, "clips": 4, "cache": True, "validation_clips": 1, "workers": 0},
+        "model": {"preset": "micro", "vae": str(folder / "vae")},
+        "loss": {"foreground": 3.0},
+        "train": {"steps": 2, "batch_size": 2, "lr": 1e-3},
+        "log": {"every": 1, "validate_every": 2, "sample_every": 2, "checkpoint_every": 2, "sample_steps": 2},
+    }
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+@pytest.fixture
+def phase(tmp_path: Path) -> DenoiserPhase:
+    torch.manual_seed(0)
+    return DenoiserPhase(load_recipe(recipe_file(tmp_path), []), torch.device("cpu"))
+
+
+def samples(phase: DenoiserPhase, *, render: bool) -> list:
+    data = phase.recipe.data
+    shape = {"frames": data.frames, "size": data.size, "ticks": data.ticks}
+    return StageSteps(seed=0, batch=4, rank=0, world=1, clips=4, render=render, **shape)[0]
+
+
+def test_the_exported_folder_generates(tmp_path: Path) -> None:
+    folder = run(recipe_file(tmp_path), [])
+    assert (tmp_path / "run" / "samples" / "step-000002.png").is_file()
+    assert (tmp_path / "run" / "curves.png").is_file()
+    pipeline = DysenVDMPipeline.from_pretrained(folder)
+    video = pipeline(["a girl walks"], None, num_frames=8, num_inference_steps=1, seeds=[0])[0]
+    assert video.shape == (8, 64, 64, 3)
+
+
+def test_cached_latents_are_those_encoded_on_the_fly(phase: DenoiserPhase) -> None:
+    cached, fresh = phase._latents(samples(phase, render=False)), phase._latents(samples(phase, render=True))
+    assert torch.allclose(cached, fresh, atol=2e-2 * fresh.abs().max().item())
+
+
+def test_the_process_ends_in_noise_and_begins_with_the_clip() -> None:
+    alphas = build_scheduler().alphas_cumprod
+    assert alphas[-1] == 0
+    assert alphas[0] > 0.99
+
+
+def test_dropouts_have_the_recipes_frequencies(phase: DenoiserPhase) -> None:
+    given = samples(phase, render=False)[0]
+    drawn = [phase._dropped(given, np.random.default_rng(i)) for i in range(2000)]
+    kinds = [(caption == "", dsg == EMPTY_SCENE) for caption, dsg in drawn]
+    for kind in ((True, True), (True, False), (False, True)):
+        assert kinds.count(kind) / len(kinds) == pytest.approx(0.1, abs=0.03)
+    kept = [dsg for _, dsg in drawn if dsg != EMPTY_SCENE]
+    assert {dsg == without_imagined(given.dsg) for dsg in kept} == {True, False}
+
+
+def test_the_loss_of_a_sample_is_its_own(phase: DenoiserPhase) -> None:
+    """A sample's loss does not depend on its neighbours in the batch."""
+    given = samples(phase, render=False)
+    phase.module.eval()
+    with torch.no_grad():
+        whole, _ = phase.module(**phase.prepare(given))
+        halves = [phase.module(**phase.prepare(half))[0] for half in (given[:2], given[2:])]
+    assert whole.item() == pytest.approx((halves[0] + halves[1]).item() / 2, rel=1e-4)
+
+
+def test_gradients_reach_the_scene_adapter_and_not_the_frozen_parts(phase: DenoiserPhase) -> None:
+    torch.nn.init.normal_(phase.scene_adapter.sites[0].output.weight)
+    loss, _ = phase.module(**phase.prepare(samples(phase, render=False)))
+    loss.backward()
+    assert phase.scene_adapter.graph.label.weight.grad.abs().sum() > 0
+    assert all(p.grad is None for p in phase.vae.parameters())
+
+
+def test_foreground_is_where_the_actors_are() -> None:
+    clip = sample(1, frames=8)
+    mask = foreground_cells(clip)
+    assert mask.shape == (8, 16, 16)
+    for box in clip.boxes.values():
+        x, y = ((box[:, 0] + box[:, 2]) / 2 * 16).astype(int), ((box[:, 1] + box[:, 3]) / 2 * 16).astype(int)
+        assert mask[np.arange(8), y.clip(0, 15), x.clip(0, 15)].all()
+    assert 0 < mask.mean() < 0.5
+
+
+def test_a_step_sees_the_same_clips_on_any_number_of_ranks() -> None:
+    shape = {"frames": 8, "size": 32, "ticks": 8, "render": False, "clips": 10, "seed": 3, "batch": 4}
+    whole = StageSteps(rank=0, world=1, **shape)[7]
+    shares = [StageSteps(rank=rank, world=2, **shape)[7] for rank in (0, 1)]
+    assert sorted(s.draw for share in shares for s in share) == [s.draw for s in whole]
+    assert {(s.clip, s.caption) for share in shares for s in share} == {(s.clip, s.caption) for s in whole}
+
+
+def test_an_epoch_shows_every_clip_once() -> None:
+    steps = StageSteps(rank=0, world=1, frames=8, size=32, ticks=8, render=False, clips=10, seed=3, batch=5)
+    for epoch in (0, 1):
+        assert sorted(steps.clip_of(draw) for draw in range(10 * epoch, 10 * epoch + 10)) == list(range(10))
+    assert [steps.clip_of(d) for d in range(10)] != [steps.clip_of(d) for d in range(10, 20)]

@@ -1,0 +1,127 @@
+"""The training loop on a micro model: resuming is exact, ranks do not change what is trained, trouble is named."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+
+from dysenvdm.training import loop, run
+from dysenvdm.training.autoencoder import AutoencoderPhase
+from planners.dsg import UserError
+
+RECIPE = {
+    "name": "micro-autoencoder",
+    "phase": "autoencoder",
+    "data": {"frames": 8, "size": 32, "validation_clips": 2, "workers": 0},
+    "model": {"preset": "micro"},
+    "train": {"steps": 4, "batch_size": 2, "lr": 1e-3, "warmup": 1, "ema": 0.9},
+    "log": {"every": 1, "validate_every": 2, "sample_every": 4, "checkpoint_every": 2},
+}
+
+
+def recipe_file(folder: Path, **changes: object) -> Path:
+    path = folder / "recipe.yaml"
+    path.write_text(yaml.safe_dump({**RECIPE, "run": str(folder / "run"), **changes}))
+    return path
+
+
+def weights(model: Path) -> dict[str, torch.Tensor]:
+    return load_file(model / "diffusion_pytorch_model.safetensors")
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return run(recipe_file(tmp_path_factory.mktemp("whole")), [])
+
+
+def test_resumed_equals_uninterrupted(uninterrupted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe, prepare, calls = recipe_file(tmp_path), AutoencoderPhase.prepare, []
+
+    def power_cut(self: AutoencoderPhase, samples: list) -> dict:
+        calls.append(samples)
+        if len(calls) == 4:  # the fourth step; the checkpoint is that of step 2
+            raise KeyboardInterrupt
+        return prepare(self, samples)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(AutoencoderPhase, "prepare", power_cut)
+        with pytest.raises(KeyboardInterrupt):
+            run(recipe, [])
+    assert not (tmp_path / "run" / "model").exists()
+    resumed = weights(run(recipe, []))
+    for name, value in weights(uninterrupted).items():
+        assert torch.equal(value, resumed[name]), name
+
+
+def test_two_ranks_train_what_one_rank_trains(uninterrupted: Path, tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "deepspeed.launcher.runner",
+        "--num_accelerators",
+        "2",
+        "--master_addr",
+        "127.0.0.1",
+    ]
+    command += ["--module", "dysenvdm.training", str(recipe_file(tmp_path))]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    ours = weights(tmp_path / "run" / "model")
+    for name, value in weights(uninterrupted).items():
+        # The same samples and noise; only the order of the sums over the batch differs, which Adam amplifies a little.
+        assert torch.allclose(value, ours[name], atol=2e-3), name
+
+
+def test_a_run_leaves_logs_sheets_and_its_recipe(uninterrupted: Path) -> None:
+    folder = uninterrupted.parent
+    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines if line["kind"] == "train"] == [1, 2, 3, 4]
+    assert [line["step"] for line in lines if line["kind"] == "validation"] == [2, 4]
+    assert (folder / "samples" / "step-000004.png").is_file()
+    assert list((folder / "tensorboard").glob("events.*"))
+    assert yaml.safe_load((folder / "recipe.yaml").read_text())["train"]["warmup"] == 1
+    assert sorted(path.name for path in (folder / "checkpoints").glob("step-*")) == ["step-0000002", "step-0000004"]
+
+
+def test_a_folder_with_another_run_is_refused(uninterrupted: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"another 'seed'.*--set run="):
+        run(recipe_file(tmp_path), [f"run={uninterrupted.parent}", "seed=5"])
+
+
+def test_a_loss_that_is_not_finite_stops_with_the_clips_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    prepare = AutoencoderPhase.prepare
+
+    def poisoned(self: AutoencoderPhase, samples: list) -> dict:
+        inputs = prepare(self, samples)
+        return {**inputs, "images": inputs["images"] * torch.inf}
+
+    monkeypatch.setattr(AutoencoderPhase, "prepare", poisoned)
+    with pytest.raises(UserError, match=r"step 0: .*not finite on clips \[\d+, \d+\]"):
+        run(recipe_file(tmp_path), [])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"), [("train.batch_size=3", "micro_batch: 2"), ("model.preset=huge", "preset")]
+)
+def test_bad_recipes_are_refused(tmp_path: Path, change: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        run(recipe_file(tmp_path), [change, "train.micro_batch=2"])
+
+
+def test_gradient_accumulation_does_not_change_the_result(uninterrupted: Path, tmp_path: Path) -> None:
+    ours = weights(run(recipe_file(tmp_path), ["train.micro_batch=1"]))
+    for name, value in weights(uninterrupted).items():
+        assert torch.allclose(value, ours[name], atol=2e-3), name
+
+
+def test_the_average_is_what_is_exported(tmp_path: Path) -> None:
+    """With a decay of 0 the average is the last step's weights, which differ from an average with memory."""
+    plain = weights(run(recipe_file(tmp_path), ["train.ema=0.0"]))
+    trainer_ema = weights(run(recipe_file(tmp_path), [f"run={tmp_path / 'b'}", "train.ema=0.99"]))
+    assert any(not torch.equal(plain[name], trainer_ema[name]) for name in plain)
+    assert loop.learning_rate_factor(4, loop.load_recipe(recipe_file(tmp_path), []).train) == 0
