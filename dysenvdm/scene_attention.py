@@ -1,0 +1,216 @@
+"""Scene attention: the 3D-UNet's spatial blocks look at the scene graph of the tick that their frame shows.
+
+Source: METHOD section 3 (Dysen-VDM section 3.3). Order in a block: spatial self-attention, text, *scene*, then temporal
+attention. It is added from outside, by hooks behind every spatial transformer, so the UNet's class and weights stay
+those of diffusers and a ModelScope or ZeroScope folder loads unchanged. The output projection starts at zero:
+untrained, the network equals its backbone bit for bit.
+
+Letters: ``b`` video, ``f`` frame, ``t`` tick, ``n`` node, ``m`` token (the scene's, then the nodes'), ``d`` width of
+features, ``c`` channels of a site, ``k`` width of a head, ``p`` pixel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal, cast, get_args
+
+import torch
+from diffusers.configuration_utils import ConfigMixin, register_to_config
+from diffusers.models.modeling_utils import ModelMixin  # also looked up here by diffusers when it loads a pipeline
+from diffusers.models.transformers.transformer_2d import Transformer2DModel
+from diffusers.models.unets.unet_3d_condition import UNet3DConditionModel
+from einops import rearrange, repeat
+from torch import Tensor, nn
+
+from dysenvdm.rgtrm import RecurrentGraphTransformer, fourier
+from dysenvdm.scene_tensors import SceneTensors
+from planners.dsg import UserError
+
+SceneMode = Literal["aligned", "broadcast", "none", "shuffled"]
+"""``aligned``: a frame sees its tick. ``broadcast``: every frame sees all ticks (the paper's code). ``none``: it sees
+the empty scene. ``shuffled``: it sees a tick at the wrong time; the order depends on the number of ticks only."""
+SCENE_MODES: tuple[SceneMode, ...] = get_args(SceneMode)
+
+KeyValue = tuple[Tensor, Tensor, Tensor]
+"""Of one site and one batch of videos: keys and values (b*f h m k), and which tokens are there (b*f 1 1 m)."""
+
+
+@dataclass(frozen=True)
+class SceneFeatures:
+    """What each frame may look at: the scene's token first, then the nodes of its tick."""
+
+    tokens: Tensor
+    """(b f m d)."""
+    mask: Tensor
+    """(b f m) bool: True where there is something to look at; the scene's token always is."""
+
+
+class PhaseEmbedding(nn.Module):
+    """How far each node's interval has run at a moment, and how long since its start and until its end."""
+
+    OCTAVES = 4
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(1 + 6 * self.OCTAVES, width), nn.SiLU(), nn.Linear(width, width))
+
+    def forward(self, interval: Tensor, time: Tensor) -> Tensor:
+        """Intervals (b n 2) and moments (b f), both in ticks -> (b f n d)."""
+        start, end = interval[:, None].unbind(-1)
+        since, until = time.unsqueeze(-1) - start, end - time.unsqueeze(-1)
+        phase = (since / (end - start).clamp(min=1)).clamp(0, 1)
+        waves = [fourier(phase, self.OCTAVES, longest=2.0)]
+        waves += [fourier(distance, self.OCTAVES, longest=32.0) for distance in (since, until)]
+        weight = next(self.parameters())
+        return self.layers(torch.cat([phase.unsqueeze(-1), *waves], dim=-1).to(weight.dtype))
+
+
+class SceneAttention(nn.Module):
+    """Cross-attention from the pixels of one spatial transformer to the scene tokens of each frame."""
+
+    def __init__(self, channels: int, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm = nn.LayerNorm(channels)
+        self.query = nn.Linear(channels, channels, bias=False)
+        self.key_value = nn.Linear(width, 2 * channels, bias=False)
+        self.output = nn.Linear(channels, channels)
+        nn.init.zeros_(self.output.weight)
+        nn.init.zeros_(self.output.bias)
+
+    def project(self, features: SceneFeatures) -> KeyValue:
+        """Keys and values of all frames; once per video, they serve every denoising step."""
+        both = self.key_value(features.tokens)
+        key, value = rearrange(both, "b f m (two h k) -> two (b f) h m k", two=2, h=self.heads)
+        return key, value, rearrange(features.mask, "b f m -> (b f) 1 1 m")
+
+    def forward(self, hidden: Tensor, key_value: KeyValue) -> Tensor:
+        """(b*f c h w) -> the same shape, to be added.
+
+        Written out, not ``scaled_dot_product_attention``: there are a dozen tokens, and on CPUs the fused kernel's
+        backward pass takes five times as long under bf16.
+        """
+        key, value, mask = key_value
+        pixels = self.norm(rearrange(hidden, "bf c h w -> bf (h w) c"))
+        query = rearrange(self.query(pixels), "bf p (h k) -> bf h p k", h=self.heads)
+        logits = query @ (key * key.shape[-1] ** -0.5).transpose(-1, -2)
+        heard = logits.masked_fill(~mask, -torch.inf).softmax(-1).to(value.dtype) @ value
+        added = self.output(rearrange(heard, "bf h p k -> bf p (h k)"))
+        return rearrange(added, "bf (h w) c -> bf c h w", h=hidden.shape[-2])
+
+
+class SceneAdapter(ModelMixin, ConfigMixin):  # type: ignore[misc]  # diffusers' own mixins disagree on config_name
+    """All that a scene adds to a 3D-UNet: RGTrm, each node's phase, and one scene attention per spatial transformer.
+
+    ``channels`` are the widths of the UNet's spatial transformers in the order of :func:`scene_sites`.
+    """
+
+    @register_to_config
+    def __init__(
+        self,
+        channels: Sequence[int],
+        label_dim: int = 384,
+        width: int = 128,
+        layers: int = 2,
+        heads: int = 4,
+        site_heads: int = 2,
+    ) -> None:
+        super().__init__()
+        self.graph = RecurrentGraphTransformer(label_dim, width, layers, heads)
+        self.phase = PhaseEmbedding(width)
+        self.norm = nn.LayerNorm(width)
+        self.sites = nn.ModuleList(SceneAttention(site, width, site_heads) for site in channels)
+
+    @classmethod
+    def for_unet(cls, unet: UNet3DConditionModel, **config: Any) -> SceneAdapter:
+        """A new adapter with a scene attention for every spatial transformer of this UNet.
+
+        Labels are taken to be as wide as the UNet's text, since one encoder embeds both.
+        """
+        widths = {
+            "label_dim": unet.config["cross_attention_dim"],
+            "channels": [s.in_channels for s in scene_sites(unet)],
+        }
+        return cls(**{**widths, **config})
+
+    def encode(self, scene: SceneTensors, num_frames: int, scene_mode: SceneMode = "aligned") -> SceneFeatures:
+        """Features of all frames; RGTrm runs once. Raises :class:`UserError` for an unknown mode."""
+        if scene_mode not in SCENE_MODES:
+            raise UserError(f"scene mode {scene_mode!r} is not known; use one of: {', '.join(SCENE_MODES)}")
+        if scene_mode == "none":
+            tokens = repeat(self.graph.null, "d -> b f 1 d", b=len(scene.ticks), f=num_frames)
+            return SceneFeatures(self.norm(tokens), scene.mask.new_ones(tokens.shape[:3]))
+        nodes, pooled = self.graph(scene)
+        if scene_mode == "broadcast":
+            return self._of_all_ticks(scene, nodes, pooled, num_frames)
+        time = torch.arange(num_frames, device=nodes.device) * scene.ticks[:, None] / num_frames
+        tick = torch.arange(num_frames, device=nodes.device) * scene.ticks[:, None] // num_frames
+        if scene_mode == "shuffled":
+            elsewhere = _shuffled(tick, scene.ticks)
+            time, tick = time - tick + elsewhere, elsewhere
+        video = torch.arange(len(tick), device=tick.device)[:, None]
+        at_frame = nodes[video, tick] + self.phase(scene.interval, time)
+        return self._features(pooled[video, tick], at_frame, scene.active[video, tick])
+
+    def keys_values(self, features: SceneFeatures) -> list[KeyValue]:
+        """What :meth:`attached` takes: keys and values of every site."""
+        return [cast(SceneAttention, site).project(features) for site in self.sites]
+
+    @contextmanager
+    def attached(self, unet: UNet3DConditionModel, keys_values: Sequence[KeyValue]) -> Iterator[UNet3DConditionModel]:
+        """Within this block the UNet sees the scene; afterwards, error or not, it is what it was.
+
+        The UNet's batch must be that of ``keys_values``. Raises :class:`UserError` where the UNet has other widths than
+        those that the adapter was made for.
+        """
+        sites = scene_sites(unet)
+        widths, wanted = [site.in_channels for site in sites], list(self.config["channels"])
+        if widths != wanted:
+            raise UserError(f"scene adapter: made for UNet widths {wanted}, this UNet has {widths}")
+        hooks = [
+            site.register_forward_hook(partial(_add_scene, cast(SceneAttention, attention), key_value))
+            for site, attention, key_value in zip(sites, self.sites, keys_values, strict=True)
+        ]
+        try:
+            yield unet
+        finally:
+            for hook in hooks:
+                hook.remove()
+
+    def _features(self, pooled: Tensor, nodes: Tensor, active: Tensor) -> SceneFeatures:
+        """Scene tokens (b f d) and nodes (b f n d) as one sequence."""
+        tokens = self.norm(torch.cat([pooled.unsqueeze(2), nodes], dim=2))
+        return SceneFeatures(tokens, torch.cat([active.new_ones(*active.shape[:2], 1), active], dim=2))
+
+    def _of_all_ticks(self, scene: SceneTensors, nodes: Tensor, pooled: Tensor, num_frames: int) -> SceneFeatures:
+        """Every frame sees the tokens of every tick, each in the phase of that tick's beginning."""
+        tick = torch.arange(nodes.shape[1], device=nodes.device)
+        time = repeat(tick.float(), "t -> b t", b=len(nodes))
+        of_ticks = self._features(pooled, nodes + self.phase(scene.interval, time), scene.active)
+        there = of_ticks.mask & (tick < scene.ticks[:, None]).unsqueeze(-1)
+        tokens = repeat(of_ticks.tokens, "b t m d -> b f (t m) d", f=num_frames)
+        return SceneFeatures(tokens, repeat(there, "b t m -> b f (t m)", f=num_frames))
+
+
+def scene_sites(unet: nn.Module) -> list[Transformer2DModel]:
+    """The spatial transformers of a 3D-UNet, in the order of its modules; each is followed by a temporal one."""
+    return [module for module in unet.modules() if isinstance(module, Transformer2DModel)]
+
+
+def _add_scene(
+    attention: SceneAttention, key_value: KeyValue, _site: nn.Module, _args: tuple[Any, ...], output: tuple[Tensor]
+) -> tuple[Tensor]:
+    """Forward hook of a spatial transformer, which answers the UNet with a tuple of one."""
+    (hidden,) = output
+    return (hidden + attention(hidden, key_value),)
+
+
+def _shuffled(tick: Tensor, ticks: Tensor) -> Tensor:
+    """Ticks (b f) in an order that depends on nothing but each video's number of ticks (b)."""
+    orders = torch.zeros(len(ticks), int(ticks.max()), dtype=torch.long)
+    for i, count in enumerate(ticks.tolist()):
+        orders[i, :count] = torch.randperm(count, generator=torch.Generator().manual_seed(count))
+    return orders.to(tick.device).gather(1, tick)

@@ -1,0 +1,111 @@
+"""Dynamic scene graphs as padded tensors: what the recurrent graph Transformer reads.
+
+A scene graph has object, attribute and predicate nodes (METHOD section 1). Here a *node* is one object or one fact of
+the whole DSG, so that a node keeps its place, and with it its memory, over all ticks; which nodes a tick's scene graph
+has is the activity mask.
+
+Letters: ``b`` video, ``t`` tick, ``n`` node, ``d`` width. Ticks and nodes are padded to the longest of the batch.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from planners.dsg import SOURCES, DynamicSceneGraph
+
+OBJECT, ATTRIBUTE, PREDICATE = range(3)
+"""Kinds of node."""
+NO_EDGE, SUBJECT_OF, HAS_SUBJECT, OBJECT_OF, HAS_OBJECT, SELF = range(6)
+"""Kinds of edge: ``edges[i, j]`` says what node i is to node j, as in "girl (i) is the subject of jump over (j)"."""
+NO_SOURCE = len(SOURCES)
+"""The source of object nodes: only facts are said by someone."""
+
+Embed = Callable[[Sequence[str]], Tensor]
+"""Labels (k strings) -> their embeddings (k, d)."""
+
+
+@dataclass(frozen=True)
+class SceneTensors:
+    """A batch of scenes. A video may have fewer ticks or nodes than the batch's longest, or no node at all."""
+
+    labels: Tensor
+    """(b n d) float: embeddings of the nodes' texts; zeros where padded."""
+    kind: Tensor
+    """(b n) long: OBJECT, ATTRIBUTE or PREDICATE."""
+    ordinal: Tensor
+    """(b n) long: the how-manieth object of its label this is, in the DSG's order (0, 1 for two dogs); 0 for facts."""
+    source: Tensor
+    """(b n) long: index in ``planners.dsg.SOURCES``, or NO_SOURCE. No network reads it: what is said counts, not by
+    whom, and a source unseen in training would be noise. It serves to look at, or drop, facts by source."""
+    interval: Tensor
+    """(b n 2) long: the ticks [start, end) in which the node is there."""
+    edges: Tensor
+    """(b n n) long: NO_EDGE ... SELF."""
+    mask: Tensor
+    """(b n) bool: True for nodes, False for padding."""
+    active: Tensor
+    """(b t n) bool: the node belongs to the scene graph of this tick."""
+    ticks: Tensor
+    """(b) long: ticks of each video; beyond them nothing is active."""
+
+    @classmethod
+    def from_dsgs(cls, dsgs: Sequence[DynamicSceneGraph], embed: Embed) -> SceneTensors:
+        """Batch DSGs, on the device and with the dtype of ``embed``'s answer; one without objects is an empty scene."""
+        texts = [[thing.label for thing in dsg.objects] + [fact.label for fact in dsg.facts] for dsg in dsgs]
+        known = list(dict.fromkeys(text for of_dsg in texts for text in of_dsg))
+        table = embed(known)
+        row = {text: i for i, text in enumerate(known)}
+        graphs = [_graph(dsg) for dsg in dsgs]
+        width = max(map(len, texts))
+        edges = torch.zeros(len(dsgs), width, width, dtype=torch.long)
+        labels = table.new_zeros(len(dsgs), width, table.shape[-1])
+        for i, graph in enumerate(graphs):
+            size = len(texts[i])
+            edges[i, :size, :size] = graph.pop("edges")
+            labels[i, :size] = table[[row[text] for text in texts[i]]]
+        nodes = {name: pad_sequence([graph[name] for graph in graphs], batch_first=True) for name in graphs[0]}
+        tick = torch.arange(max(dsg.ticks for dsg in dsgs))[None, :, None]
+        start, end = nodes["interval"].unsqueeze(1).unbind(-1)
+        active = (start <= tick) & (tick < end) & nodes["mask"][:, None]
+        ticks = torch.tensor([dsg.ticks for dsg in dsgs])
+        return cls(labels=labels, edges=edges, active=active, ticks=ticks, **nodes).to(device=table.device)
+
+    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> SceneTensors:
+        """The same scenes on another device, with the label embeddings (alone) in another dtype."""
+        moved = {field.name: getattr(self, field.name).to(device=device) for field in fields(self)}
+        return replace(self, **{**moved, "labels": moved["labels"].to(dtype=dtype)})
+
+
+def _graph(dsg: DynamicSceneGraph) -> dict[str, Tensor]:
+    """One DSG's nodes, objects first, and their edges; every tensor begins with the node axis."""
+    place = {thing.id: i for i, thing in enumerate(dsg.objects)}
+    size = len(dsg.objects) + len(dsg.facts)
+    seen: Counter[str] = Counter()
+    ordinal = [0] * size
+    for i, thing in enumerate(dsg.objects):
+        ordinal[i] = seen[thing.label]
+        seen[thing.label] += 1
+    edges = SELF * torch.eye(size, dtype=torch.long)
+    for i, fact in enumerate(dsg.facts, start=len(dsg.objects)):
+        # The subject comes last: where a fact's subject is also its object, it counts as the subject.
+        for ident, of_fact, has in ((fact.object, OBJECT_OF, HAS_OBJECT), (fact.subject, SUBJECT_OF, HAS_SUBJECT)):
+            if ident is not None:
+                edges[place[ident], i], edges[i, place[ident]] = of_fact, has
+    kind = [OBJECT] * len(place) + [ATTRIBUTE if fact.attribute is not None else PREDICATE for fact in dsg.facts]
+    source = [NO_SOURCE] * len(place) + [SOURCES.index(fact.source) for fact in dsg.facts]
+    interval = [(thing.start, dsg.ticks if thing.end is None else thing.end) for thing in dsg.objects]
+    interval += [(fact.start, fact.end) for fact in dsg.facts]
+    return {
+        "kind": torch.tensor(kind, dtype=torch.long),
+        "ordinal": torch.tensor(ordinal, dtype=torch.long),
+        "source": torch.tensor(source, dtype=torch.long),
+        "interval": torch.tensor(interval, dtype=torch.long).reshape(size, 2),
+        "edges": edges,
+        "mask": torch.ones(size, dtype=torch.bool),
+    }

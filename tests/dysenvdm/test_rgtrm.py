@@ -1,0 +1,224 @@
+"""RGTrm: its invariants, and agreement with a slow twin that follows METHOD section 2 line by line."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from dysenvdm.rgtrm import LOGIT_LIMIT, GraphTransformerLayer, RecurrentGraphTransformer, TickEdges
+from dysenvdm.scene_tensors import NO_EDGE, SceneTensors
+from planners.dsg import DynamicSceneGraph, Fact, SceneObject
+
+WIDTH, HEADS = 16, 2
+
+
+def embed(labels: Sequence[str]) -> Tensor:
+    rows = [torch.randn(8, generator=torch.Generator().manual_seed(sum(map(ord, label)))) for label in labels]
+    return torch.stack(rows) if rows else torch.zeros(0, 8)
+
+
+def fact(subject: str, predicate: str, start: int, end: int, target: str | None = None) -> Fact:
+    return Fact(subject=subject, predicate=predicate, object=target, start=start, end=end, source="plan")
+
+
+OBJECTS = (
+    SceneObject(id="girl", label="girl"),
+    SceneObject(id="box", label="box"),
+    SceneObject(id="dog", label="dog", start=1),
+)
+WALK = DynamicSceneGraph(ticks=6, objects=OBJECTS, facts=(fact("girl", "walk", 0, 6, "box"),))
+SMALL = DynamicSceneGraph(ticks=2, objects=OBJECTS[:1], facts=(fact("girl", "run", 1, 2),))
+EMPTY = DynamicSceneGraph(ticks=3)
+
+
+@pytest.fixture
+def model() -> RecurrentGraphTransformer:
+    torch.manual_seed(0)
+    model = RecurrentGraphTransformer(label_dim=8, width=WIDTH, layers=2, heads=HEADS).double()
+    torch.nn.init.normal_(model.null)
+    return model.requires_grad_(False)
+
+
+def run(model: RecurrentGraphTransformer, *dsgs: DynamicSceneGraph) -> tuple[Tensor, Tensor]:
+    return model(SceneTensors.from_dsgs(dsgs, embed).to(dtype=torch.float64))
+
+
+def permuted(scene: SceneTensors, order: Tensor) -> SceneTensors:
+    nodes = {
+        name: getattr(scene, name)[:, order] for name in ("labels", "kind", "ordinal", "source", "interval", "mask")
+    }
+    return replace(scene, **nodes, edges=scene.edges[:, order][:, :, order], active=scene.active[:, :, order])
+
+
+def test_any_order_of_the_nodes_gives_the_same_features_in_that_order(model: RecurrentGraphTransformer) -> None:
+    dsg = WALK.extended([fact("dog", "jump", 2, 4, "box"), fact("girl", "wave", 3, 5)])
+    scene = SceneTensors.from_dsgs([dsg, SMALL], embed).to(dtype=torch.float64)
+    order = torch.tensor([4, 0, 5, 2, 1, 3])
+    nodes, pooled = model(scene)
+    other_nodes, other_pooled = model(permuted(scene, order))
+    torch.testing.assert_close(other_nodes, nodes[:, :, order])
+    torch.testing.assert_close(other_pooled, pooled)
+
+
+def test_padding_of_nodes_and_ticks_changes_nothing(model: RecurrentGraphTransformer) -> None:
+    alone_nodes, alone_pooled = run(model, SMALL)
+    nodes, pooled = run(model, WALK, SMALL, EMPTY)
+    torch.testing.assert_close(nodes[1, :2, :2], alone_nodes[0])
+    torch.testing.assert_close(pooled[1, :2], alone_pooled[0])
+    assert (nodes[1, 2:] == 0).all()
+    assert (nodes[1, :, 2:] == 0).all()
+
+
+def test_what_padding_holds_does_not_matter(model: RecurrentGraphTransformer) -> None:
+    scene = SceneTensors.from_dsgs([WALK, SMALL], embed).to(dtype=torch.float64)
+    noisy = scene.labels + 100 * (~scene.mask).unsqueeze(-1)
+    for got, expected in zip(model(replace(scene, labels=noisy)), model(scene), strict=True):
+        assert torch.equal(got, expected)
+
+
+def test_a_fact_changes_nothing_before_it_begins_and_is_remembered_after_it_ended(
+    model: RecurrentGraphTransformer,
+) -> None:
+    nodes, pooled = run(model, WALK)
+    more_nodes, more_pooled = run(model, WALK.extended([fact("girl", "wave", 3, 5)]))
+    shared = slice(0, 4)  # the three objects and the walk, which sorts before the wave
+    torch.testing.assert_close(more_nodes[:, :3, shared], nodes[:, :3, shared])
+    torch.testing.assert_close(more_pooled[:, :3], pooled[:, :3])
+    girl = (more_nodes - torch.nn.functional.pad(nodes, (0, 0, 0, 1)))[0, :, 0].abs().amax(-1)
+    assert (girl[3:] > 1e-6).all()
+
+
+def test_features_are_zero_where_a_node_is_not(model: RecurrentGraphTransformer) -> None:
+    nodes, _ = run(model, WALK)
+    active = SceneTensors.from_dsgs([WALK], embed).active
+    assert (nodes[~active] == 0).all()
+    assert (nodes[active].abs().amax(-1) > 0).all()
+
+
+def test_two_objects_of_one_label_and_one_role_differ(model: RecurrentGraphTransformer) -> None:
+    dogs = (SceneObject(id="dog_1", label="dog"), SceneObject(id="dog_2", label="dog"))
+    dsg = DynamicSceneGraph(ticks=1, objects=dogs, facts=(fact("dog_1", "run", 0, 1), fact("dog_2", "run", 0, 1)))
+    nodes, _ = run(model, dsg)
+    first_dog, second_dog, first_run, second_run = nodes[0, 0]
+    assert (first_dog - second_dog).abs().max() > 1e-3
+    assert (first_run - second_run).abs().max() > 1e-3
+
+
+def test_subject_and_object_are_not_the_same(model: RecurrentGraphTransformer) -> None:
+    chases, chased = (
+        DynamicSceneGraph(ticks=1, objects=OBJECTS[:2], facts=(fact(*pair),))
+        for pair in (("girl", "chase", 0, 1, "box"), ("box", "chase", 0, 1, "girl"))
+    )
+    assert (run(model, chases)[0] - run(model, chased)[0]).abs().amax(-1).min() > 1e-3
+
+
+def test_an_empty_scene_is_the_null_token(model: RecurrentGraphTransformer) -> None:
+    for dsgs in ((EMPTY,), (WALK, EMPTY)):
+        nodes, pooled = run(model, *dsgs)
+        assert torch.equal(pooled[-1], model.null.expand_as(pooled[-1]))
+        assert (nodes[-1] == 0).all()
+
+
+def test_every_parameter_learns() -> None:
+    torch.manual_seed(0)
+    model = RecurrentGraphTransformer(label_dim=8, width=WIDTH, layers=2, heads=HEADS)
+    nodes, pooled = model(SceneTensors.from_dsgs([WALK, SMALL, EMPTY], embed))
+    (nodes.square().sum() + pooled.sum(0).square().sum()).backward()
+    still = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+    assert still == []
+
+
+class SlowLayer:
+    """METHOD section 2 with one Python loop per index."""
+
+    def __init__(self, layer: GraphTransformerLayer, scene: SceneTensors) -> None:
+        self.layer, self.scene, self.width = layer, scene, WIDTH // HEADS
+
+    def neighbours(self, video: int, tick: int, node: int) -> list[int]:
+        active = self.scene.active[video, tick]
+        linked = self.scene.edges[video, node] != NO_EDGE
+        return [j for j in range(len(linked)) if linked[j] and active[j]]
+
+    def heads(self, vector: Tensor) -> list[Tensor]:
+        return list(vector.split(self.width))
+
+    def attend(self, logits: list[Tensor], values: list[Tensor]) -> Tensor:
+        weights = torch.stack(logits).softmax(0)
+        return sum(w * v for w, v in zip(weights, values, strict=True))
+
+    def memories(self, states: Tensor, video: int) -> list[Tensor]:
+        cell, nodes = self.layer.memory, range(states.shape[1])
+        memory = torch.tanh(cell.first(states[0]))
+        before = [memory]
+        for tick in range(states.shape[0] - 1):
+            after = memory.clone()
+            for i in nodes:
+                if not self.scene.active[video, tick, i]:
+                    continue
+                query, heard = self.heads(cell.query(memory[i])), []
+                for head in range(HEADS):
+                    keys, values = [], []
+                    for j in self.neighbours(video, tick, i):
+                        key, value = cell.key_value(states[tick, j]).split(WIDTH)
+                        keys.append(query[head] @ self.heads(key)[head] / math.sqrt(self.width))
+                        values.append(self.heads(value)[head])
+                    heard.append(self.attend(keys, values))
+                new, keep = cell.gates(torch.cat([memory[i], *heard])).split(WIDTH)
+                keep = keep.sigmoid()
+                after[i] = (1 - keep) * new.tanh() + keep * memory[i]
+            memory = after
+            before.append(memory)
+        return before
+
+    def node(
+        self, states: Tensor, memory: Tensor, edges: dict[tuple[int, ...], Tensor], where: tuple[int, ...]
+    ) -> Tensor:
+        video, tick, i = where
+        heard = []
+        for head in range(HEADS):
+            logits, values = [], []
+            for j in self.neighbours(video, tick, i):
+                for source in (states[tick, j], memory[j]):
+                    logits.append(self.scores(states[tick, i], source, edges[(*where, j)])[head].sum())
+                    values.append(self.heads(self.layer.key_value(source)[WIDTH:])[head])
+            heard.append(self.attend([x.clamp(-LOGIT_LIMIT, LOGIT_LIMIT) for x in logits], values))
+        return self.layer.node_update(states[tick, i], torch.cat(heard))
+
+    def scores(self, receiver: Tensor, sender: Tensor, edge: Tensor) -> list[Tensor]:
+        query, key = self.layer.query(receiver), self.layer.key_value(sender)[:WIDTH]
+        return self.heads(query * key / math.sqrt(self.width) * self.layer.edge(edge))
+
+
+def test_a_layer_equals_its_slow_twin() -> None:
+    torch.manual_seed(1)
+    dsg = WALK.extended([fact("dog", "jump", 2, 4, "box")])
+    scene = SceneTensors.from_dsgs([dsg, SMALL], embed)
+    layer = GraphTransformerLayer(WIDTH, HEADS, updates_edges=True).double().requires_grad_(False)
+    states = torch.randn(*scene.active.shape, WIDTH, dtype=torch.float64)
+    where = TickEdges.of(scene)
+    edges = torch.randn(len(where.kind), WIDTH, dtype=torch.float64)
+    fast_nodes, fast_edges = layer(states, edges, scene, where)
+
+    _, ticks, size = scene.active.shape
+    named = {}
+    for edge, receiver, sender in zip(range(len(edges)), where.receiver.tolist(), where.sender.tolist(), strict=True):
+        named[(receiver // (ticks * size), receiver // size % ticks, receiver % size, sender % size)] = edge
+    slow = SlowLayer(layer, scene)
+    vectors = {key: edges[edge] for key, edge in named.items()}
+    for video in range(2):
+        memories = slow.memories(states[video], video)
+        for tick, i in scene.active[video].nonzero().tolist():
+            expected = slow.node(states[video], memories[tick], vectors, (video, tick, i))
+            torch.testing.assert_close(fast_nodes[video, tick, i], expected)
+            for j in slow.neighbours(video, tick, i):
+                key = (video, tick, i, j)
+                scores = torch.cat(slow.scores(states[video, tick, i], states[video, tick, j], vectors[key]))
+                torch.testing.assert_close(fast_edges[named[key]], layer.edge_update(vectors[key], scores))
+    assert len(named) == sum(
+        len(slow.neighbours(v, t, i)) for v, t, i in scene.active.nonzero().tolist()
+    )  # no edge but between active neighbours
