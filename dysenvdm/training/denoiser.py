@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from dysenvdm.backbones import UNETS, build_unet
+from dysenvdm.data.distractors import distracted
 from dysenvdm.data.latents import cached_latents
 from dysenvdm.data.stage import Sample, validation_samples
 from dysenvdm.files import sha256
@@ -145,7 +146,8 @@ class DenoiserPhase:
 
     def prepare(self, samples: list[Sample], timesteps: Tensor | None = None) -> dict[str, Any]:
         """Inputs of :class:`DenoiserLoss`; with ``timesteps`` given (validation) nothing is dropped."""
-        latents = self._latents(samples)
+        every = 2 if timesteps is None and self._coarse(samples[0].draw) else 1
+        latents = self._latents(samples)[:, :, ::every]
         noises, chosen, captions, dsgs = [], [], [], []
         for sample in samples:
             rng = np.random.default_rng((self.recipe.seed, sample.draw, 2))
@@ -160,13 +162,21 @@ class DenoiserPhase:
             "timesteps": torch.tensor(chosen, device=self.device) if timesteps is None else timesteps,
             "text": self.text_encoder.encode(captions),
             "scene": SceneTensors.from_dsgs(dsgs, self.text_encoder.embed),
-            "foreground": torch.from_numpy(np.stack([sample.foreground for sample in samples])).to(self.device),
+            "foreground": torch.from_numpy(np.stack([sample.foreground[::every] for sample in samples])).to(
+                self.device
+            ),
         }
 
+    def _coarse(self, draw: int) -> bool:
+        train = self.recipe.train
+        return draw // train.batch_size < train.coarse * train.steps
+
     def _dropped(self, sample: Sample, rng: np.random.Generator) -> tuple[str, DynamicSceneGraph]:
-        """Caption and DSG with the recipe's dropouts: text, scene, or both gone; imagined facts gone."""
+        """Caption and DSG with text, scene or both dropped, imagined facts gone, or more of them than there are."""
         loss, draw = self.recipe.loss, rng.random()
         dsg = without_imagined(sample.dsg) if rng.random() < loss.drop_imagined else sample.dsg
+        if rng.random() < loss.distract:
+            dsg = distracted(dsg, rng)
         if draw < loss.drop_both:
             return "", EMPTY_SCENE
         if draw < loss.drop_both + loss.drop_text:

@@ -51,7 +51,8 @@ class LossSection(_Section):
     """Loss weights. The first three are the autoencoder's, the others the denoiser's.
 
     ``foreground`` multiplies the error inside actors' boxes: a tenth of the picture that carries all of the action.
-    The dropouts are probabilities per sample, for classifier-free guidance and for plans without imagination.
+    The dropouts are probabilities per sample, for classifier-free guidance and for plans without imagination;
+    ``distract`` is that of facts imagined beyond what the video shows.
     """
 
     kl: float = Field(1e-4, ge=0)
@@ -63,6 +64,7 @@ class LossSection(_Section):
     drop_scene: float = Field(0.1, ge=0, le=1)
     drop_both: float = Field(0.1, ge=0, le=1)
     drop_imagined: float = Field(0.5, ge=0, le=1)
+    distract: float = Field(0.3, ge=0, le=1)
 
     @model_validator(mode="after")
     def _check(self) -> LossSection:
@@ -76,6 +78,8 @@ class TrainSection(_Section):
 
     The learning rate warms up linearly over ``warmup`` steps, stays, and falls linearly to zero over the last
     ``cooldown`` fraction of ``steps``, so that a run can be cut short or prolonged by another ``train.steps``.
+    For the first ``coarse`` fraction of the steps the denoiser sees every second frame: half the work, and who and
+    where is learnt before how each frame moves.
     """
 
     steps: int = Field(ge=1)
@@ -88,6 +92,7 @@ class TrainSection(_Section):
     cooldown: float = Field(0.25, ge=0, le=1)
     clip: float = Field(1.0, gt=0)
     ema: float = Field(0.995, ge=0, lt=1)
+    coarse: float = Field(0.0, ge=0, le=1)
     precision: Literal["auto", "fp32", "bf16"] = "auto"
 
 

@@ -8,6 +8,7 @@ import torch
 import yaml
 
 from dysenvdm.backbones import build_vae
+from dysenvdm.data.distractors import MOST, distracted
 from dysenvdm.data.stage import StageSteps, foreground_cells
 from dysenvdm.pipeline import EMPTY_SCENE, DysenVDMPipeline
 from dysenvdm.stage import sample
@@ -79,6 +80,18 @@ def test_dropouts_have_the_recipes_frequencies(phase: DenoiserPhase) -> None:
         assert kinds.count(kind) / len(kinds) == pytest.approx(0.1, abs=0.03)
     kept = [dsg for _, dsg in drawn if dsg != EMPTY_SCENE]
     assert {dsg == without_imagined(given.dsg) for dsg in kept} == {True, False}
+    assert {any(fact not in given.dsg.facts for fact in dsg.facts) for dsg in kept} == {True, False}
+
+
+def test_distractions_are_imagined_facts_about_what_is_there() -> None:
+    dsg = sample(1, frames=8).dsg
+    for seed in range(50):
+        more = distracted(dsg, np.random.default_rng(seed))
+        added = [fact for fact in more.facts if fact not in dsg.facts]
+        assert 1 <= len(added) <= 2 * MOST  # a fact said twice with a gap between is two
+        assert {fact.source for fact in added} == {"imagined"}
+        assert more.objects == dsg.objects
+        assert without_imagined(more) == without_imagined(dsg)
 
 
 def test_the_loss_of_a_sample_is_its_own(phase: DenoiserPhase) -> None:
@@ -122,3 +135,14 @@ def test_an_epoch_shows_every_clip_once() -> None:
     for epoch in (0, 1):
         assert sorted(steps.clip_of(draw) for draw in range(10 * epoch, 10 * epoch + 10)) == list(range(10))
     assert [steps.clip_of(d) for d in range(10)] != [steps.clip_of(d) for d in range(10, 20)]
+
+
+def test_coarse_steps_see_every_second_frame_at_its_time(phase: DenoiserPhase) -> None:
+    given = samples(phase, render=False)
+    whole = phase.prepare(given)
+    phase.recipe.train.coarse = 1.0
+    coarse = phase.prepare(given)
+    assert torch.equal(coarse["latents"], whole["latents"][:, :, ::2])
+    assert torch.equal(coarse["foreground"], whole["foreground"][:, ::2])
+    fine, sparse = (phase.scene_adapter.encode(whole["scene"], num_frames=n).tokens for n in (8, 4))
+    assert torch.allclose(sparse, fine[:, ::2], atol=1e-6)
