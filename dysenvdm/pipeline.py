@@ -119,7 +119,7 @@ class DysenVDMPipeline(DiffusionPipeline):
         Raises :class:`UserError` for bad arguments and :class:`Cancelled` when ``on_step`` returns True.
         """
         # 1. Arguments
-        self._check(prompts, dsgs, seeds, num_frames, num_inference_steps)
+        self.check_inputs(prompts, dsgs, seeds, num_frames, num_inference_steps)
         sampler = self._sampler(scheduler)
         scene_scale = guidance_scale if scene_guidance_scale is None or dsgs is None else scene_guidance_scale
         branches = guidance_branches(guidance_scale, scene_scale)
@@ -157,7 +157,7 @@ class DysenVDMPipeline(DiffusionPipeline):
         pixels = ((frames.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
         return rearrange(pixels, "(b f) c h w -> b f h w c", b=len(latents)).cpu().numpy()
 
-    def _check(
+    def check_inputs(
         self,
         prompts: Sequence[str],
         dsgs: Sequence[DynamicSceneGraph] | None,

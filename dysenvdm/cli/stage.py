@@ -10,7 +10,9 @@ import typer
 from dysenvdm.cli.console import progress_bars, say
 from dysenvdm.files import check_parent, written_whole
 
-app = typer.Typer(help="Look at the drawn world that the embedded model is trained on, or write clips of it.")
+app = typer.Typer(
+    add_completion=False, help="Look at the drawn world that the embedded model is trained on, or write clips of it."
+)
 
 _Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="The first clip's seed; the next clips count on.")]
 

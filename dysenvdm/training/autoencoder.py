@@ -32,6 +32,26 @@ def psnr(a: Tensor, b: Tensor) -> Tensor:
     return -10 * error.clamp_min(1e-10).log10()
 
 
+def stills_of(samples: list[Sample]) -> Tensor:
+    """``STILLS`` frames of each clip, evenly spread: (k h w 3) uint8."""
+    return torch.from_numpy(np.concatenate([s.pixels[:: max(1, len(s.pixels) // STILLS)] for s in samples]))
+
+
+def reconstructed(vae: AutoencoderKL, images: Tensor) -> Tensor:
+    """What is left of images (b 3 h w) behind the mean of their latents."""
+    return vae.decode(vae.encode(images).latent_dist.mean).sample
+
+
+@torch.no_grad()
+def reconstruction_psnr(vae: AutoencoderKL, frames: Tensor) -> Tensor:
+    """PSNR in dB of each of the uint8 frames (k h w 3) behind the autoencoder: (k)."""
+    ratios = []
+    for part in frames.split(32):
+        images = to_images(part).to(vae.device, vae.dtype)
+        ratios.append(psnr(reconstructed(vae, images).float(), images.float()))
+    return torch.cat(ratios)
+
+
 class AutoencoderLoss(nn.Module):
     """L1 and squared error of colours, L1 of their gradients (thin limbs are gradients), and a little KL.
 
@@ -65,11 +85,7 @@ class AutoencoderPhase:
         self.module = AutoencoderLoss(self.vae, recipe.loss)
         data = recipe.data
         held_out = validation_samples(data.validation_clips, frames=data.frames, size=data.size, ticks=data.ticks)
-        self.held_out = torch.from_numpy(np.concatenate([s.pixels[:: max(1, data.frames // STILLS)] for s in held_out]))
-
-    @property
-    def dtype(self) -> torch.dtype:
-        return self.vae.dtype
+        self.held_out = stills_of(held_out)
 
     def prepare(self, samples: list[Sample]) -> dict[str, Any]:
         stills, noises = [], []
@@ -80,34 +96,27 @@ class AutoencoderPhase:
             stills.append(torch.from_numpy(chosen))
             shape = (len(chosen), self.vae.config.latent_channels, chosen.shape[1] // factor, chosen.shape[2] // factor)
             noises.append(torch.from_numpy(rng.standard_normal(shape, dtype=np.float32)))
-        images = to_images(torch.cat(stills)).to(self.device, self.dtype, memory_format=torch.channels_last)
-        return {"images": images, "noise": torch.cat(noises).to(self.device, self.dtype)}
-
-    def _reconstruct(self, images: Tensor) -> Tensor:
-        return self.vae.decode(self.vae.encode(images).latent_dist.mean).sample
+        images = to_images(torch.cat(stills)).to(self.device, self.vae.dtype, memory_format=torch.channels_last)
+        return {"images": images, "noise": torch.cat(noises).to(self.device, self.vae.dtype)}
 
     def validate(self) -> dict[str, float]:
         """Mean and lowest PSNR (dB) of reconstructed frames of held-out clips."""
-        values = []
-        for part in self.held_out.split(32):
-            images = to_images(part).to(self.device, self.dtype)
-            values.append(psnr(self._reconstruct(images).float(), images.float()))
-        ratios = torch.cat(values)
+        ratios = reconstruction_psnr(self.vae, self.held_out)
         return {"psnr": ratios.mean().item(), "psnr_min": ratios.min().item()}
 
     def sheet(self) -> Image.Image:
         """Held-out frames, each row above the row of its reconstructions."""
         columns = min(8, len(self.held_out))
         count = min(16, len(self.held_out) // columns * columns)
-        images = to_images(self.held_out[:: len(self.held_out) // count][:count]).to(self.device, self.dtype)
-        both = torch.stack([images, self._reconstruct(images)])
+        images = to_images(self.held_out[:: len(self.held_out) // count][:count]).to(self.device, self.vae.dtype)
+        both = torch.stack([images, reconstructed(self.vae, images)])
         rows = rearrange(both, "two (r k) c h w -> (r two h) (k w) c", k=columns)
         pixels = ((rows.float().clamp(-1, 1) + 1) * 127.5).round().byte().cpu().numpy()
         return Image.fromarray(pixels).resize((pixels.shape[1] * 3, pixels.shape[0] * 3), Image.Resampling.NEAREST)
 
     def export(self, folder: Path) -> None:
         """Save in diffusers layout, with ``scaling_factor`` set so that scaled latents have unit variance."""
-        images = to_images(self.held_out).to(self.device, self.dtype)
+        images = to_images(self.held_out).to(self.device, self.vae.dtype)
         spread = torch.cat([self.vae.encode(part).latent_dist.mean.float() for part in images.split(32)]).std().item()
         self.vae.register_to_config(scaling_factor=1 / spread)
         self.vae.save_pretrained(folder, safe_serialization=True)

@@ -18,15 +18,15 @@ from dysenvdm.data.distractors import distracted
 from dysenvdm.data.latents import cached_latents
 from dysenvdm.data.stage import Sample, validation_samples
 from dysenvdm.files import sha256
-from dysenvdm.models import locate
+from dysenvdm.models import locate, write_manifest
 from dysenvdm.pipeline import EMPTY_SCENE, DysenVDMPipeline
 from dysenvdm.scene_attention import SceneAdapter
 from dysenvdm.scene_tensors import SceneTensors
 from dysenvdm.sheet import contact_sheet
 from dysenvdm.text import TextEncoder
-from dysenvdm.training.autoencoder import to_images
+from dysenvdm.training.autoencoder import reconstruction_psnr, stills_of, to_images
 from dysenvdm.training.recipe import LossSection, Recipe
-from planners.dsg import DynamicSceneGraph
+from planners.dsg import DynamicSceneGraph, UserError
 
 VALIDATION_TIMESTEPS = (100, 300, 500, 700, 900)
 
@@ -55,7 +55,7 @@ def without_imagined(dsg: DynamicSceneGraph) -> DynamicSceneGraph:
 
 
 class DenoiserLoss(nn.Module):
-    """Weighted error of the predicted velocity (min-SNR weights, Hang et al. 2023, for v-prediction)."""
+    """Weighted error of the predicted velocity."""
 
     alphas: Tensor
 
@@ -78,7 +78,7 @@ class DenoiserLoss(nn.Module):
         with self.scene_adapter.attached(self.unet, self.scene_adapter.keys_values(features)):
             predicted = self.unet(noisy.to(dtype), timesteps, encoder_hidden_states=text.to(dtype)).sample
         snr = alpha / (1 - alpha)
-        weight = snr.clamp(max=self.loss.min_snr) / (snr + 1)
+        weight = snr.clamp(max=self.loss.min_snr) / (snr + 1) if self.loss.min_snr else torch.ones_like(snr)
         error = (predicted.float() - velocity).square()
         importance = 1 + (self.loss.foreground - 1) * rearrange(foreground.float(), "b f h w -> b 1 f h w")
         share = importance / importance.mean(dim=(1, 2, 3, 4), keepdim=True)
@@ -95,8 +95,19 @@ class DenoiserPhase:
         data = recipe.data
         assert recipe.model.vae is not None  # the recipe's own check
         self.vae_folder = recipe.model.vae
+        if not (self.vae_folder / "config.json").is_file():
+            raise UserError(
+                f"model.vae: no autoencoder in {self.vae_folder}; train one first, by an autoencoder recipe"
+            )
         self.vae = AutoencoderKL.from_pretrained(self.vae_folder, local_files_only=True).to(device)
         self.vae.requires_grad_(False).eval()
+        self.held_out = validation_samples(data.validation_clips, frames=data.frames, size=data.size, ticks=data.ticks)
+        reached = reconstruction_psnr(self.vae, stills_of(self.held_out)).mean().item()
+        if reached < recipe.model.gate:
+            raise UserError(
+                f"model.vae: {reached:.1f} dB PSNR on held-out frames, below the gate of {recipe.model.gate:g} dB; "
+                f"train the autoencoder further"
+            )
         self.text_encoder = TextEncoder(locate(recipe.model.text_encoder)).to(device)
         size = UNETS[recipe.model.preset].model_copy(update={"text_width": self.text_encoder.width})
         self.unet = build_unet(size).to(device)
@@ -121,7 +132,6 @@ class DenoiserPhase:
                 ticks=data.ticks,
                 workers=data.workers,
             )
-        self.held_out = validation_samples(data.validation_clips, frames=data.frames, size=data.size, ticks=data.ticks)
 
     def _cache_key(self) -> str:
         weights = sha256(self.vae_folder / "diffusion_pytorch_model.safetensors")
@@ -233,3 +243,5 @@ class DenoiserPhase:
         for part in (pipeline.vae, pipeline.unet, pipeline.scene_adapter):
             part.half()
         pipeline.save_pretrained(folder, safe_serialization=True)
+        recipe = self.recipe
+        write_manifest(folder, source=f"recipe {recipe.name}, {recipe.train.steps} steps", licence="Apache-2.0")

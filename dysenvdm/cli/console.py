@@ -1,0 +1,40 @@
+"""What every command shares: the two consoles, one way to fail, one way to show progress."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.text import Text
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+
+def plain(text: str) -> str:
+    """Text from prompts and files with nothing in it that a terminal would obey."""
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
+
+
+def say(message: str, style: str = "") -> None:
+    """One line for a person, on standard error, so that standard output stays data."""
+    err.print(Text(plain(message), style=style), soft_wrap=True)
+
+
+def print_json(data: Any) -> None:
+    """Machine-readable output, unwrapped."""
+    out.print(json.dumps(data, indent=1, ensure_ascii=False), markup=False, soft_wrap=True)
+
+
+def progress_bars() -> Progress:
+    """Bars on standard error that vanish into one line each when done; silent where it is not a terminal."""
+    return Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TimeElapsedColumn(),
+        console=err,
+        disable=not err.is_terminal,
+    )

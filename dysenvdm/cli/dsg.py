@@ -1,0 +1,111 @@
+"""``dysenvdm dsg``: look at scene graph files, check them, compare them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+from rich.text import Text
+from rich.tree import Tree
+
+from dysenvdm.cli.console import out, plain, say
+from planners.dsg import DSGError, DynamicSceneGraph, Segment, UserError
+
+app = typer.Typer(add_completion=False, help="Show, check and compare scene graph files.")
+
+DsgFile = Annotated[Path, typer.Argument(metavar="FILE", help="A DSG file (JSON).")]
+
+
+@app.command()
+def show(
+    file: DsgFile,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Draw into this .svg or .png file instead of the terminal.")
+    ] = None,
+) -> None:
+    """Draw the timeline, and the scene graph of every segment."""
+    dsg = DynamicSceneGraph.load(file)
+    if output is None:
+        out.print(Text(plain(dsg.prompt), "bold"))
+        out.print(timeline(dsg))
+        out.print()
+        for segment in dsg.segments():
+            out.print(graph(segment))
+        return
+    if output.suffix not in (".svg", ".png"):
+        raise UserError(f"{output}: a picture is an .svg or a .png file; change the name")
+    from dysenvdm.cli.picture import save_picture
+
+    save_picture(dsg, output)
+    say(f"wrote {output}")
+
+
+@app.command()
+def validate(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="DSG files (JSON).")],
+) -> None:
+    """Check files against the rules; every broken one is named."""
+    broken = []
+    for file in files:
+        try:
+            dsg = DynamicSceneGraph.load(file)
+        except DSGError as error:
+            broken.append(error)
+            continue
+        out.print(f"{plain(str(file))}: valid, {_size(dsg)}", markup=False, soft_wrap=True)
+    for known in broken[:-1]:
+        say(f"error: {known}", "red")
+    if broken:
+        raise broken[-1]
+
+
+@app.command()
+def diff(
+    before: Annotated[Path, typer.Argument(metavar="FILE", help="The DSG file before.")],
+    after: Annotated[Path, typer.Argument(metavar="FILE", help="The DSG file after.")],
+) -> None:
+    """List the edits that turn one file into the other; exit code 1 where there are any."""
+    edits = DynamicSceneGraph.load(before).diff(DynamicSceneGraph.load(after))
+    for edit in edits:
+        style = {"add": "green", "remove": "red", "change": "yellow"}[edit.op]
+        out.print(Text(plain(edit.describe()), style=style), soft_wrap=True)
+    if edits:
+        raise typer.Exit(1)
+
+
+def timeline(dsg: DynamicSceneGraph) -> Table:
+    """One line per fact, one column per tick, coloured by source."""
+    from dysenvdm.sheet import SOURCE_COLOURS, statement
+
+    table = Table(caption=_size(dsg), box=None, pad_edge=False)
+    table.add_column("fact")
+    marks = "".join(str(tick).ljust(3) for tick in range(dsg.ticks))
+    table.add_column(marks, no_wrap=True)
+    table.add_column("source")
+    for fact in dsg.facts:
+        bar = Text(
+            "".join("██ " if fact.active(tick) else "·  " for tick in range(dsg.ticks)), SOURCE_COLOURS[fact.source]
+        )
+        table.add_row(Text(plain(statement(fact))), bar, Text(fact.source, SOURCE_COLOURS[fact.source]))
+    return table
+
+
+def graph(segment: Segment) -> Tree:
+    """The scene graph of one segment: objects, and under each what is said of it."""
+    from dysenvdm.sheet import SOURCE_COLOURS
+
+    tree = Tree(Text(f"ticks [{segment.start}, {segment.end})", "bold"))
+    for thing in segment.graph.objects:
+        name = thing.id if thing.id == thing.label else f"{thing.id} ({thing.label})"
+        branch = tree.add(Text(plain(name)))
+        for fact in segment.graph.facts:
+            if fact.subject == thing.id:
+                arrow = f"{fact.label} → {fact.object}" if fact.object else fact.label
+                branch.add(Text(plain(arrow), SOURCE_COLOURS[fact.source]))
+    return tree
+
+
+def _size(dsg: DynamicSceneGraph) -> str:
+    return f"{dsg.ticks} ticks, {len(dsg.objects)} objects, {len(dsg.facts)} facts, {len(dsg.segments())} segments"

@@ -1,0 +1,70 @@
+"""What ``plan`` and ``generate`` share: checking prompts, and asking a planner with progress on the screen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dysenvdm.cli.console import progress_bars, say
+from planners.contracts import MAX_PROMPT_CHARACTERS
+from planners.dsg import UserError
+
+if TYPE_CHECKING:
+    from planners.contracts import PlanResult
+
+MAX_BATCH = 1000
+
+
+def checked_prompt(text: str, where: str = "prompt") -> str:
+    """The prompt without blanks around it; raises :class:`UserError` where it is empty or too long."""
+    text = text.strip()
+    if not text:
+        raise UserError(f"{where}: empty; say in a sentence what should happen")
+    if len(text) > MAX_PROMPT_CHARACTERS:
+        raise UserError(f"{where}: {len(text)} characters; shorten it to at most {MAX_PROMPT_CHARACTERS}")
+    return text
+
+
+def read_batch(file: Path) -> list[str]:
+    """The prompts of a file, one per line, blank lines apart; raises :class:`UserError` naming file and line."""
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{file}: cannot be read as text ({error})") from None
+    prompts = [checked_prompt(line, f"{file} line {i}") for i, line in enumerate(lines, 1) if line.strip()]
+    if not prompts:
+        raise UserError(f"{file}: no prompts; write one per line")
+    if len(prompts) > MAX_BATCH:
+        raise UserError(f"{file}: {len(prompts)} prompts; split it into files of at most {MAX_BATCH}")
+    return prompts
+
+
+def check_planner(name: str) -> None:
+    """Raise :class:`UserError` where no planner has that name."""
+    from planners.plugins import planner_names
+
+    if name not in planner_names():
+        raise UserError(f"--planner {name!r}: no such planner; there are: {', '.join(planner_names())}")
+
+
+def plan_prompts(prompts: list[str], planner: str, *, ticks: int, seed: int) -> list[PlanResult]:
+    """Plan all prompts in lockstep; degraded plans are named. Raises :class:`UserError` for a prompt without a plan."""
+    from planners.plugins import get_planner
+
+    with progress_bars() as bars:
+        task = bars.add_task(f"planning with {planner}", total=1.0)
+
+        def on_progress(stage: str, done: float) -> None:
+            bars.update(task, description=f"planning: {stage}", completed=done)
+
+        results = get_planner(planner).plan(prompts, ticks=ticks, seed=seed, on_progress=on_progress)
+        bars.update(task, description="planned", completed=1.0)
+    for result in results:
+        if not result.stages:
+            raise UserError(
+                f"prompt {result.prompt[:60]!r}: {planner} found no plan ({result.degraded}); "
+                f"try another --seed or --planner, or give a --dsg file"
+            )
+        if result.degraded:
+            say(f"warning: degraded plan for {result.prompt[:60]!r}: {result.degraded}", "yellow")
+    return results

@@ -1,0 +1,64 @@
+"""Writing files whole: a reader sees the old file or the complete new one, and a failure leaves nothing behind."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from planners.dsg import UserError
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside ``path`` to write to; it becomes ``path`` when the block ends well.
+
+    Raises :class:`UserError` where the folder is missing.
+    """
+    check_parent(path)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def folder_written_whole(path: Path) -> Iterator[Path]:
+    """Yield a temporary folder beside ``path``; it takes the place of ``path`` when the block ends well."""
+    check_parent(path)
+    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    try:
+        fresh = temporary / "new"
+        fresh.mkdir()
+        yield fresh
+        if path.exists():
+            path.replace(temporary / "old")
+        fresh.replace(path)
+    finally:
+        shutil.rmtree(temporary)
+
+
+def check_parent(path: Path) -> None:
+    """Raise :class:`UserError` unless ``path`` can be created: its folder exists and may be written to."""
+    if not path.parent.is_dir():
+        raise UserError(f"{path}: the folder {str(path.parent)!r} does not exist; create it first (mkdir -p)")
+    if not os.access(path.parent, os.W_OK):
+        raise UserError(f"{path}: the folder {str(path.parent)!r} cannot be written to; choose another")
+
+
+def sha256(path: Path) -> str:
+    """The file's SHA-256 as hexadecimal text; raises :class:`UserError` where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from None

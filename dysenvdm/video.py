@@ -1,0 +1,80 @@
+"""Writing and reading MP4 files that carry their recipe.
+
+Letters: ``f`` frame, ``h w`` pixels, 3 colour channels.
+"""
+
+from __future__ import annotations
+
+import json
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from av.error import FFmpegError
+from einops import repeat
+from numpy.typing import NDArray
+
+from dysenvdm.files import written_whole
+from dysenvdm.sheet import contact_sheet
+from planners.dsg import UserError
+
+__all__ = ["Frames", "contact_sheet", "read_mp4", "read_recipe", "upscaled", "write_mp4"]
+
+Frames = NDArray[np.uint8]
+
+_FILE_OPTIONS = {
+    "movflags": "use_metadata_tags+faststart",  # keeps our own metadata keys
+    "fflags": "bitexact",  # no encoder version, no date: equal frames give equal bytes
+}
+# Small frames are cheap, so edges are kept crisp; more than one thread would make the bytes depend on the machine.
+_CODEC_OPTIONS = {"preset": "slow", "crf": "12", "threads": "1"}
+
+
+def write_mp4(path: str | Path, frames: Frames, fps: int, recipe: dict[str, Any]) -> None:
+    """Write ``frames`` (f, h, w, 3) uint8 RGB as H.264 at ``fps`` frames per second, whole or not at all.
+
+    ``recipe`` is plain JSON data; it goes into the metadata (:func:`read_recipe`). Equal input gives equal bytes.
+    Raises :class:`UserError` where the folder is missing or the size is odd, which H.264's 4:2:0 colour cannot hold.
+    """
+    count, height, width, _ = frames.shape
+    if not count or height % 2 or width % 2:
+        raise UserError(f"{path}: {count} frames of {width}x{height}; H.264 takes at least one frame with even sides")
+    with written_whole(Path(path)) as temporary, av.open(str(temporary), "w", "mp4", options=_FILE_OPTIONS) as file:
+        file.metadata["recipe"] = json.dumps(recipe, ensure_ascii=False, sort_keys=True)
+        stream = file.add_stream("libx264", rate=fps, options=_CODEC_OPTIONS)
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        stream.codec_context.flags |= av.codec.context.Flags.bitexact
+        for index, pixels in enumerate(frames):
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
+            frame.pts, frame.time_base = index, Fraction(1, fps)
+            file.mux(stream.encode(frame))
+        file.mux(stream.encode(None))
+
+
+def read_mp4(path: str | Path) -> Frames:
+    """All frames (f, h, w, 3) uint8 RGB of a video file; raises :class:`UserError` where it cannot be read."""
+    try:
+        with av.open(str(path)) as file:
+            return np.stack([frame.to_ndarray(format="rgb24") for frame in file.decode(video=0)])
+    except (FFmpegError, OSError, IndexError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read as a video ({error})") from None
+
+
+def read_recipe(path: str | Path) -> dict[str, Any]:
+    """The recipe in a video's metadata; raises :class:`UserError` where the file has none."""
+    try:
+        with av.open(str(path)) as file:
+            text = file.metadata.get("recipe")
+    except (FFmpegError, OSError) as error:
+        raise UserError(f"{path}: cannot be read as a video ({error})") from None
+    if text is None:
+        raise UserError(f"{path}: carries no recipe; it was not written by dysenvdm or was re-encoded since")
+    recipe: dict[str, Any] = json.loads(text)
+    return recipe
+
+
+def upscaled(frames: Frames, scale: int) -> Frames:
+    """Every pixel of ``frames`` (f, h, w, 3) as a block of ``scale`` x ``scale``: (f, scale h, scale w, 3)."""
+    return repeat(frames, "f h w c -> f (h y) (w x) c", y=scale, x=scale)

@@ -1,0 +1,85 @@
+"""``dysenvdm dsg``: what is shown is what the file says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from PIL import Image
+
+from planners.dsg import DynamicSceneGraph, Fact
+
+
+def test_show_draws_the_timeline_and_every_segment(run, dsg: DynamicSceneGraph, dsg_file: Path) -> None:
+    done = run("dsg", "show", dsg_file)
+    assert done.code == 0
+    assert dsg.prompt in done.out
+    lines = {line.split("  ")[0]: line for line in done.out.splitlines()}
+    assert lines["girl · walk to · box"].count("██") == 4
+    assert lines["girl · happy"].count("██") == 3
+    for segment in dsg.segments():
+        assert f"ticks [{segment.start}, {segment.end})" in done.out
+    assert "jump over → box" in done.out
+
+
+def test_show_takes_any_label_as_text(run, dsg: DynamicSceneGraph, tmp_path: Path) -> None:
+    label = "[bold]$x_1$[/nope] <&\x1b[31m 犬"
+    dsg.extended([Fact(subject="girl", predicate=label, object="box", start=0, end=8, source="user")]).save(
+        tmp_path / "odd.json"
+    )
+    assert "[bold]$x_1$[/nope] <&\ufffd[31m 犬" in run("dsg", "show", tmp_path / "odd.json").out
+
+
+@pytest.mark.parametrize("suffix", [".svg", ".png"])
+def test_show_draws_a_picture_with_equal_bytes_each_time(run, dsg_file: Path, tmp_path: Path, suffix: str) -> None:
+    for name in ("a", "b"):
+        assert run("dsg", "show", dsg_file, "-o", tmp_path / f"{name}{suffix}").code == 0
+    data = (tmp_path / f"a{suffix}").read_bytes()
+    assert data == (tmp_path / f"b{suffix}").read_bytes()
+    if suffix == ".svg":
+        text = " ".join(ElementTree.fromstring(data).itertext())
+        assert all(words in text for words in ("girl · walk to · box", "jump over", "ticks [4, 5)", "imagined"))
+    else:
+        with Image.open(tmp_path / "a.png") as picture:
+            assert len(picture.convert("RGB").getcolors(2**20) or ()) > 10
+
+
+def test_show_refuses_other_pictures_and_missing_folders(run, only_line, dsg_file: Path, tmp_path: Path) -> None:
+    assert ".svg or a .png" in only_line(run("dsg", "show", dsg_file, "-o", tmp_path / "a.gif"))
+    assert "does not exist" in only_line(run("dsg", "show", dsg_file, "-o", tmp_path / "no" / "a.svg"))
+    assert list(tmp_path.iterdir()) == [dsg_file]
+
+
+def test_validate_names_every_broken_file(run, dsg_file: Path, tmp_path: Path) -> None:
+    good = run("dsg", "validate", dsg_file)
+    assert (good.code, good.err) == (0, "")
+    assert "valid, 8 ticks, 2 objects, 3 facts, 3 segments" in good.out
+    text = dsg_file.read_text()
+    harms = {
+        "format.json": text.replace("dysenvdm.dsg/1", "dysenvdm.dsg/99"),
+        "interval.json": text.replace('"end": 4', '"end": 40'),
+        "id.json": text.replace(
+            '"subject": "girl", "predicate": "walk to"', '"subject": "boy", "predicate": "walk to"'
+        ),
+        "key.json": text.replace('"ticks"', '"tocks"'),
+        "json.json": text[:-5],
+    }
+    for name, harmed in harms.items():
+        (tmp_path / name).write_text(harmed)
+    done = run("dsg", "validate", dsg_file, *(tmp_path / name for name in harms), tmp_path / "none.json")
+    assert done.code == 2
+    lines = done.err.strip().splitlines()
+    assert len(lines) == len(harms) + 1
+    assert all(name in line for name, line in zip([*harms, "none.json"], lines, strict=True))
+    assert "valid" in done.out
+
+
+def test_diff_lists_edits_and_says_by_its_code_whether_there_are_any(run, only_line, dsg, dsg_file, tmp_path) -> None:
+    same = run("dsg", "diff", dsg_file, dsg_file)
+    assert (same.code, same.out) == (0, "")
+    dsg.veto(["imagined"]).save(tmp_path / "less.json")
+    less = run("dsg", "diff", dsg_file, tmp_path / "less.json")
+    assert (less.code, less.out.strip()) == (1, "- girl · happy [5, 8) imagined")
+    DynamicSceneGraph(ticks=3).save(tmp_path / "short.json")
+    assert "8 and 3 ticks" in only_line(run("dsg", "diff", dsg_file, tmp_path / "short.json"))

@@ -1,0 +1,84 @@
+"""``dysenvdm generate`` with a real pipeline, very small and with random weights: from a scene graph file to an MP4."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dysenvdm import models
+from dysenvdm.video import read_mp4, read_recipe
+from planners.dsg import DynamicSceneGraph
+
+
+@pytest.fixture
+def model(store: Path, tmp_path: Path) -> Path:
+    """A saved model folder, 16x16 pixels, its scene attention as if trained."""
+    import torch
+    from diffusers.schedulers.scheduling_ddim import DDIMScheduler
+
+    from dysenvdm.backbones import UNetConfig, VAEConfig, build_unet, build_vae
+    from dysenvdm.pipeline import DysenVDMPipeline
+    from dysenvdm.scene_attention import SceneAdapter
+    from dysenvdm.text import TextEncoder
+
+    torch.manual_seed(0)
+    sizes = UNetConfig(
+        channels=(16, 32), attention=(False, True), head_width=8, norm_groups=8, latent_size=8, text_width=32
+    )
+    unet = build_unet(sizes)
+    adapter = SceneAdapter.for_unet(unet, label_dim=32, width=16, heads=2)
+    for site in adapter.sites:
+        torch.nn.init.normal_(site.output.weight, std=0.5)
+    vae = build_vae(VAEConfig(channels=(8, 16), norm_groups=4, sample_size=16))
+    pipe = DysenVDMPipeline(vae, unet, adapter, TextEncoder.from_store(), DDIMScheduler())
+    pipe.save_pretrained(tmp_path / "small")
+    return tmp_path / "small"
+
+
+def test_generate_writes_a_video_that_repeats_and_obeys_edits(
+    run, model: Path, dsg: DynamicSceneGraph, tmp_path: Path
+) -> None:
+    dsg = dsg.replace(prompt="the girl walk to the box")
+    edited = dsg.replace(facts=[fact for fact in dsg.facts if fact.predicate != "jump over"])
+    for name, graph in (("a", dsg), ("b", dsg), ("edited", edited)):
+        graph.save(tmp_path / f"{name}.json")
+        done = run(
+            "generate", "--dsg", tmp_path / f"{name}.json", "-o", tmp_path / f"{name}.mp4",
+            "--model", model, "--frames", 8, "--steps", 2, "--seed", 3,
+        )  # fmt: skip
+        assert done.code == 0, done.err
+    assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
+    first, second = (read_mp4(tmp_path / f"{name}.mp4") for name in ("a", "edited"))
+    assert first.shape == (8, 16, 16, 3)
+    assert not np.array_equal(first, second)
+    weights = read_recipe(tmp_path / "a.mp4")["weights"]
+    assert set(weights) == {"small", models.TEXT_MODEL}
+    assert "unet/diffusion_pytorch_model.safetensors" in weights["small"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--frames", "10"], "multiple of 4"),
+        (["--frames", "4"], "4 cannot show a scene graph of 8 ticks"),
+        (["--scheduler", "nothing"], "there are: "),
+        (["--negative", "a dog jump " * 40], "tokens"),
+        (["--guidance", "1", "--negative", "a dog"], "no effect at guidance 1"),
+    ],
+)
+def test_what_the_model_cannot_do_is_one_line(run, only_line, model, dsg_file, tmp_path, arguments, words) -> None:
+    before = set(tmp_path.iterdir())
+    done = run("generate", "--dsg", dsg_file, "-o", tmp_path / "out.mp4", "--model", model, "--steps", 2, *arguments)
+    assert words in only_line(done)
+    assert set(tmp_path.iterdir()) == before
+
+
+def test_a_changed_weight_file_is_refused(run, only_line, model: Path, dsg_file: Path, tmp_path: Path) -> None:
+    models.write_manifest(model, source="test", licence="none")
+    path = model / "unet" / "diffusion_pytorch_model.safetensors"
+    path.write_bytes(path.read_bytes()[:-1] + b"\xff")
+    done = run("generate", "--dsg", dsg_file, "-o", tmp_path / "out.mp4", "--model", model)
+    assert "SHA-256" in only_line(done)
+    assert not (tmp_path / "out.mp4").exists()

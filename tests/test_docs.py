@@ -1,0 +1,45 @@
+"""What the documents say is what the commands do."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from dysenvdm.cli.main import COMMANDS
+from dysenvdm.cli.reference import markdown
+from planners.dsg import DynamicSceneGraph
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_command_line_page_is_current() -> None:
+    assert (ROOT / "docs" / "cli.md").read_text(encoding="utf-8") == markdown(), "run: make docs"
+
+
+def test_the_readme_begins_with_the_doors_and_names_every_command() -> None:
+    head = README.splitlines()[:5]
+    assert any(line.startswith("make demo") for line in head)
+    assert any(line.startswith("make test") for line in head)
+    for command in COMMANDS:
+        assert f"`dysenvdm {command}" in README, command
+
+
+def test_the_readmes_scene_graph_is_valid() -> None:
+    [example] = re.findall(r"```json\n(.*?)```", README, re.DOTALL)
+    assert len(DynamicSceneGraph.from_json(example).facts) == 3
+
+
+def test_every_file_that_the_readme_links_to_exists() -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        assert target.startswith("https://") or (ROOT / target).exists(), target
+
+
+def test_the_readmes_pins_are_those_of_the_model_store() -> None:
+    from dysenvdm.models import KNOWN
+
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for name, known in KNOWN.items():
+        pin = f"{known.distribution}=={known.version}"
+        assert pin in README
+        assert f"{name}:{pin}" in makefile
