@@ -2,8 +2,8 @@
 
 A *dynamic scene graph* (DSG) is a set of objects and of *facts*, each with a half-open interval of ticks
 ``[start, end)``. The scene graph of one tick is derived (:meth:`DynamicSceneGraph.at`), never stored, so that an edit
-is one line of JSON and a diff is readable. Ticks are atomic time steps of the plan; a video of any number of frames maps
-onto them by :func:`tick_of_frame`.
+is one line of JSON and a diff is readable. Ticks are atomic time steps of the plan; a video of any number of frames
+maps onto them by :func:`tick_of_frame`.
 
 Source: Dysen-VDM (arXiv 2308.13812) section 3.2; half-open intervals and sources of facts are ours.
 """
@@ -14,7 +14,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterable, Sequence
-from itertools import groupby
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -37,7 +37,7 @@ Tick = Annotated[int, Field(ge=0, le=MAX_TICKS, strict=True)]
 
 
 class UserError(ValueError):
-    """Anything a user can mend. The message is one line that names the place and the mend; commands exit with code 2."""
+    """Anything a user can mend. The message is one line naming the place and the mend; commands exit with code 2."""
 
 
 class DSGError(UserError):
@@ -75,7 +75,7 @@ class SceneObject(_Strict):
 
 
 class Event(_Strict):
-    """One action of a plan: ``agent`` (object id) does ``predicate`` (to ``target``, an object id) in ``[start, end)``."""
+    """One action: ``agent`` (object id) does ``predicate`` (to ``target``, an object id) in ``[start, end)``."""
 
     agent: ObjectId
     predicate: Label
@@ -186,7 +186,7 @@ class Segment(_Strict):
 
 
 class Edit(_Strict):
-    """One change of a DSG: ``add`` or ``remove`` a fact or an object, or ``change`` it into ``to_fact`` / ``to_object``."""
+    """One change of a DSG: ``add``, ``remove`` a fact or object, or ``change`` it into ``to_fact`` / ``to_object``."""
 
     op: Literal["add", "remove", "change"]
     fact: Fact | None = None
@@ -200,7 +200,9 @@ class Edit(_Strict):
             raise ValueError("an edit names either a fact or an object")
         wanted = (self.op == "change" and self.fact is not None, self.op == "change" and self.object is not None)
         if (self.to_fact is not None, self.to_object is not None) != wanted:
-            raise ValueError("'change' takes the new value of the same kind in to_fact or to_object; other edits take none")
+            raise ValueError(
+                "'change' takes the new value of the same kind in to_fact or to_object; other edits take none"
+            )
         if self.op == "change" and self.object and self.to_object and self.object.id != self.to_object.id:
             raise ValueError("an object's id is its identity and cannot be changed; remove it and add another")
         return self
@@ -220,7 +222,7 @@ class Edit(_Strict):
 
 
 class DynamicSceneGraph(_Strict):
-    """A prompt's scene over time. Facts are kept in one canonical order, so equal content means equal objects and bytes."""
+    """A prompt's scene over time. Facts are kept in one canonical order, so equal content means equal bytes."""
 
     format: Literal["dysenvdm.dsg/1"] = FORMAT
     prompt: str = ""
@@ -253,9 +255,11 @@ class DynamicSceneGraph(_Strict):
                 if not (known[ident].present(fact.start) and known[ident].present(fact.end - 1)):
                     raise ValueError(f"facts[{i}]: {ident!r} is not present in all of [{fact.start}, {fact.end})")
         by_statement = sorted(enumerate(self.facts), key=lambda pair: (pair[1].statement, pair[1].start))
-        for (i, a), (j, b) in zip(by_statement, by_statement[1:], strict=False):
+        for (i, a), (j, b) in pairwise(by_statement):
             if a.statement == b.statement and b.start < a.end:
-                raise ValueError(f"facts[{i}] and facts[{j}] say the same in overlapping ticks; merge them into one interval")
+                raise ValueError(
+                    f"facts[{i}] and facts[{j}] say the same in overlapping ticks; merge them into one interval"
+                )
         object.__setattr__(self, "facts", tuple(sorted(self.facts, key=_fact_order)))
         return self
 
@@ -475,4 +479,8 @@ def _same_statement(a: Fact, b: Fact) -> bool:
 
 
 def _same_kind(a: Fact, b: Fact) -> bool:
-    return a.subject == b.subject and (a.predicate is None) == (b.predicate is None) and (a.start, a.end) == (b.start, b.end)
+    return (
+        a.subject == b.subject
+        and (a.predicate is None) == (b.predicate is None)
+        and (a.start, a.end) == (b.start, b.end)
+    )

@@ -11,6 +11,7 @@ from diffusers import AutoencoderKL, DDIMScheduler, UNet3DConditionModel
 from diffusers.models.attention_processor import AttnProcessor
 from einops import rearrange
 from PIL import Image
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from dysenvdm.backbones import UNETS, build_unet
@@ -118,6 +119,8 @@ class DenoiserPhase:
             # The backward pass of torch's fused attention takes five times as long on CPUs under bf16.
             self.unet.set_attn_processor(AttnProcessor())
         self.scene_adapter = SceneAdapter.for_unet(self.unet, label_dim=self.text_encoder.width).to(device)
+        if recipe.model.init:
+            self._start_from(recipe.model.init)
         self.scheduler = build_scheduler()
         self.module = DenoiserLoss(self.unet, self.scene_adapter, self.scheduler.alphas_cumprod.to(device), recipe.loss)
         self.renders = not data.cache
@@ -132,6 +135,17 @@ class DenoiserPhase:
                 ticks=data.ticks,
                 workers=data.workers,
             )
+
+    def _start_from(self, folder: Path) -> None:
+        for name, part in (("unet", self.unet), ("scene_adapter", self.scene_adapter)):
+            weights = folder / name / "diffusion_pytorch_model.safetensors"
+            if not weights.is_file():
+                raise UserError(f"model.init: no {weights}; name the model folder that a denoiser run exported")
+            try:
+                part.load_state_dict(load_file(weights))
+            except RuntimeError:
+                preset = self.recipe.model.preset
+                raise UserError(f"model.init: {weights} is not of preset {preset!r}; use the preset it has") from None
 
     def _cache_key(self) -> str:
         weights = sha256(self.vae_folder / "diffusion_pytorch_model.safetensors")

@@ -42,11 +42,13 @@ class DataSection(_Section):
 class ModelSection(_Section):
     """``preset`` names sizes in dysenvdm.backbones; ``vae`` is a trained autoencoder's folder (denoiser phase only).
 
+    ``init`` is an exported folder of the same preset whose weights a fresh run starts from.
     ``gate`` is the mean PSNR in dB that it must reach on held-out frames: what it blurs, no denoiser can draw.
     """
 
     preset: Literal["micro", "nano", "tiny"]
     vae: Path | None = None
+    init: Path | None = None
     gate: float = 30.0
     text_encoder: str = "all-minilm-l6-v2"
 
@@ -135,6 +137,8 @@ class Recipe(_Section):
     def _check(self) -> Recipe:
         if self.phase == "denoiser" and self.model.vae is None:
             raise ValueError("model.vae: the denoiser phase needs a trained autoencoder's folder")
+        if self.phase == "autoencoder" and self.model.init is not None:
+            raise ValueError("model.init: only the denoiser phase starts from exported weights; leave it out")
         clash = _OURS & self.deepspeed.keys()
         if clash:
             raise ValueError(f"deepspeed.{min(clash)}: comes from the train section; set it there")

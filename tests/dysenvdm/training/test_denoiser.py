@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from safetensors.torch import load_file
 
 from dysenvdm.backbones import build_vae
 from dysenvdm.data.distractors import MOST, distracted
@@ -156,3 +157,17 @@ def test_coarse_steps_see_every_second_frame_at_its_time(phase: DenoiserPhase) -
 def test_nothing_is_trained_behind_a_bad_autoencoder(tmp_path: Path, change: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
         run(recipe_file(tmp_path), [change])
+
+
+def test_a_run_can_start_from_exported_weights(tmp_path: Path) -> None:
+    """Steps that learn nothing leave what the run started from, to 16 bits."""
+    path = recipe_file(tmp_path)
+    first = run(path, [])
+    again = run(path, [f"run={tmp_path / 'again'}", f"model.init={first}", "train.lr=1e-12", "train.weight_decay=0"])
+    for part in ("unet", "scene_adapter"):
+        ours, theirs = (load_file(f / part / "diffusion_pytorch_model.safetensors") for f in (again, first))
+        assert all(torch.equal(ours[name], value) for name, value in theirs.items())
+    with pytest.raises(UserError, match=r"model\.init: no "):
+        run(path, [f"run={tmp_path / 'b'}", f"model.init={tmp_path}"])
+    with pytest.raises(UserError, match=r"not of preset 'nano'"):
+        run(path, [f"run={tmp_path / 'c'}", f"model.init={first}", "model.preset=nano"])
