@@ -1,0 +1,89 @@
+"""What every planner takes and gives: prompts in, one :class:`PlanResult` per prompt out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from pydantic import BaseModel, ConfigDict
+
+from planners.dsg import ActionPlan, DynamicSceneGraph, UserError
+from planners.engines import FinishReason, Message
+
+MAX_PROMPT_CHARACTERS = 2000
+
+Progress = Callable[[str, float], None]
+"""Called with what is being done and the fraction done, in [0, 1] and never falling."""
+
+
+class Call(BaseModel):
+    """One question to a language model and its answer.
+
+    ``error`` says why the answer was refused, None where it was taken.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    step: str
+    attempt: int
+    engine: str
+    messages: tuple[Message, ...]
+    reply: str
+    thinking: str
+    finish_reason: FinishReason
+    prompt_tokens: int
+    completion_tokens: int
+    seconds: float
+    error: str | None
+
+
+class PlanResult(BaseModel):
+    """A prompt's plan, its DSG after each stage in order, every call that led there, and what went wrong, if any."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    prompt: str
+    plan: ActionPlan | None
+    stages: dict[str, DynamicSceneGraph]
+    transcript: list[Call]
+    degraded: str | None
+
+    @property
+    def dsg(self) -> DynamicSceneGraph:
+        """The last stage's graph: what the video is made from."""
+        return list(self.stages.values())[-1]
+
+    @property
+    def transcript_sha256(self) -> str:
+        """SHA-256 of the calls without their seconds: the same conversation has the same hash on every machine."""
+        calls = [call.model_dump(mode="json", exclude={"seconds"}) for call in self.transcript]
+        text = json.dumps(calls, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+class Planner(Protocol):
+    """Turns prompts into plans and dynamic scene graphs."""
+
+    def plan(
+        self, prompts: Sequence[str], *, ticks: int, seed: int, on_progress: Progress | None = None
+    ) -> list[PlanResult]:
+        """One result per prompt, in order. A prompt that cannot be planned is ``degraded``, it does not stop the
+        others.
+
+        Raises :class:`UserError` for what is wrong before planning begins (an empty prompt, a model that is not there).
+        """
+        ...
+
+
+def check_prompts(prompts: Sequence[str], ticks: int) -> None:
+    """Raise :class:`UserError` for the first prompt without words or too long, and for a plan without ticks."""
+    if ticks < 1:
+        raise UserError(f"ticks: {ticks}; a plan has at least 1")
+    for i, prompt in enumerate(prompts):
+        where = "prompt" if len(prompts) == 1 else f"prompts[{i}]"
+        if not any(letter.isalpha() for letter in prompt):
+            raise UserError(f"{where}: no words in {prompt[:40]!r}; say in a sentence what should happen")
+        if len(prompt) > MAX_PROMPT_CHARACTERS:
+            raise UserError(f"{where}: {len(prompt)} characters; shorten it to at most {MAX_PROMPT_CHARACTERS}")

@@ -1,0 +1,75 @@
+"""What a language model must offer to be a planner's engine: a batch of requests in, a batch of constrained replies
+out.
+
+An engine never interprets a reply. It constrains decoding to the request's schema, counts tokens and seconds, and says
+truthfully why it stopped; the planner validates, repairs and records.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, Protocol
+
+from pydantic import BaseModel, ConfigDict, Field
+
+FinishReason = Literal["stop", "length"]
+
+
+class Message(BaseModel):
+    """One turn of a chat."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+class Request(BaseModel):
+    """One question: the chat so far, the JSON schema that binds the reply, and how to decode.
+
+    ``temperature`` 0 is greedy. ``seed`` decides the sample alone, whatever else is in the batch.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+    messages: tuple[Message, ...]
+    json_schema: dict[str, Any]
+    max_tokens: Annotated[int, Field(ge=1)]
+    temperature: Annotated[float, Field(ge=0)] = 0.0
+    seed: int = 0
+
+
+class Reply(BaseModel):
+    """One answer. ``finish_reason`` "length" means that the text was cut off: the planner treats it as a failure.
+
+    ``seconds`` is the wall time of the whole batch that the reply was part of.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    text: str
+    finish_reason: FinishReason
+    prompt_tokens: int
+    completion_tokens: int
+    seconds: float
+
+
+class Engine(Protocol):
+    """A language model, wherever it runs."""
+
+    @property
+    def name(self) -> str:
+        """What the transcript calls it: the model's name and how it runs."""
+        ...
+
+    def generate(self, requests: Sequence[Request]) -> list[Reply]:
+        """Answer all requests, in order. Raises :class:`planners.dsg.UserError` for what a user can mend."""
+        ...
+
+
+def split_thinking(text: str) -> tuple[str, str]:
+    """Separate a thinking model's ``<think>…</think>`` from its answer: (thinking, answer)."""
+    head, closed, tail = text.partition("</think>")
+    if not closed:
+        return "", text
+    return head.replace("<think>", "").strip(), tail.lstrip()

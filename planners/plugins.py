@@ -1,0 +1,110 @@
+"""The planner registry: built-in planners and those of installed plugins, all through the same hook."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib.metadata import entry_points
+from typing import Any
+
+import pluggy
+
+from planners import builtin, hookspecs
+from planners.contracts import Planner
+from planners.dsg import UserError
+
+DEFAULT_PLANNER = "smollm2"
+
+
+@dataclass(frozen=True)
+class PlannerInfo:
+    """What ``dysenvdm planners`` shows: name, one line of help, what the planner needs, and which plugin gives it."""
+
+    name: str
+    help: str
+    needs: str
+    plugin: str
+    factory: Callable[..., Planner] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Registry:
+    """All planners by name, and for each plugin that could not be used one line saying why."""
+
+    planners: dict[str, PlannerInfo]
+    broken: dict[str, str]
+
+
+def build_plugin_manager() -> tuple[pluggy.PluginManager, dict[str, str]]:
+    """A plugin manager with the built-ins and every plugin that loads; and for each that does not, its name and why."""
+    manager = pluggy.PluginManager(hookspecs.PROJECT)
+    manager.add_hookspecs(hookspecs)
+    manager.register(builtin, name="built-in")
+    broken = {}
+    for entry in entry_points(group=hookspecs.PROJECT):
+        try:
+            manager.register(entry.load(), name=entry.name)
+            manager.check_pending()
+        except Exception as error:  # a plugin's import may raise anything; it is reported, and the others still work
+            broken[entry.name] = _reason(error)
+            if manager.has_plugin(entry.name):
+                manager.unregister(name=entry.name)
+    return manager, broken
+
+
+def registry() -> Registry:
+    """Ask every plugin for its planners; raises :class:`UserError` where two give the same name."""
+    manager, broken = build_plugin_manager()
+    planners: dict[str, PlannerInfo] = {}
+    for plugin, _ in manager.list_name_plugin():
+        try:
+            found = _planners_of(manager, plugin)
+        except Exception as error:  # as above: any error of a plugin is that plugin's
+            broken[plugin] = _reason(error)
+            continue
+        for info in found:
+            if info.name in planners:
+                raise UserError(
+                    f"planner {info.name!r}: given by both {planners[info.name].plugin!r} and {plugin!r}; uninstall one"
+                )
+            planners[info.name] = info
+    return Registry(planners, broken)
+
+
+def _planners_of(manager: pluggy.PluginManager, plugin: str) -> list[PlannerInfo]:
+    """What one plugin registers."""
+    found: list[PlannerInfo] = []
+
+    def register(name: str, help: str, needs: str, factory: Callable[..., Planner]) -> None:
+        found.append(PlannerInfo(name, help, needs, plugin, factory))
+
+    others = [module for name, module in manager.list_name_plugin() if name != plugin]
+    manager.subset_hook_caller("register_planners", others)(register=register)
+    return found
+
+
+def planner_names() -> list[str]:
+    """Every planner's name, the default first."""
+    return [info.name for info in planner_info()]
+
+
+def planner_info() -> list[PlannerInfo]:
+    """Every planner, the default first, the others by name."""
+    return sorted(registry().planners.values(), key=lambda info: (info.name != DEFAULT_PLANNER, info.name))
+
+
+def broken_plugins() -> dict[str, str]:
+    """Plugins that could not be used: name -> one line saying why."""
+    return registry().broken
+
+
+def get_planner(name: str, **options: Any) -> Planner:
+    """Build a planner; raises :class:`UserError` for an unknown name, or where what it needs is not there."""
+    known = registry().planners
+    if name not in known:
+        raise UserError(f"planner {name!r}: no such planner; there are: {', '.join(sorted(known))}")
+    return known[name].factory(**options)
+
+
+def _reason(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".splitlines()[0]

@@ -1,0 +1,134 @@
+"""Asking a language model: one question has instructions, a schema, and a check; a bad answer is asked for again.
+
+All questions of a step go to the engine in one batch, whatever prompts they belong to; only what failed is asked again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any, Generic, TypeVar
+
+from planners.contracts import Call
+from planners.engines import Engine, Message, Reply, Request, split_thinking
+
+T = TypeVar("T")
+
+ATTEMPTS = 3
+"""A question is asked once and at most twice again."""
+
+
+@dataclass(frozen=True)
+class Question(Generic[T]):
+    """``check`` turns the reply's JSON value into what was asked for, or raises ValueError with a line for it."""
+
+    step: str
+    messages: tuple[Message, ...]
+    json_schema: dict[str, Any]
+    max_tokens: int
+    check: Callable[[Any], T]
+
+
+@dataclass(frozen=True)
+class Answer(Generic[T]):
+    """``value`` is None where every attempt failed; ``error`` then says why the last one did."""
+
+    value: T | None
+    error: str | None
+    calls: tuple[Call, ...]
+
+
+def instructions(name: str) -> str:
+    """The instruction text ``planners/prompts/{name}.txt``."""
+    return _read_prompt(name)
+
+
+@cache
+def _read_prompt(name: str) -> str:
+    return resources.files("planners").joinpath("prompts", f"{name}.txt").read_text(encoding="utf-8").strip()
+
+
+def chat(name: str, examples: Sequence[tuple[str, Any]], question: str) -> tuple[Message, ...]:
+    """Instructions, worked examples as turns (their answers as JSON), and the question itself."""
+    messages = [Message(role="system", content=instructions(name))]
+    for asked, answer in examples:
+        messages.append(Message(role="user", content=asked))
+        messages.append(Message(role="assistant", content=to_json(answer)))
+    return (*messages, Message(role="user", content=question))
+
+
+def to_json(value: Any) -> str:
+    """A value as the engines' schemas want it written: no line breaks, one blank after a comma and a colon."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def ask(engine: Engine, questions: Sequence[Question[T]], *, seed: int, temperature: float = 0.0) -> list[Answer[T]]:
+    """Ask all questions together, then again those whose reply was cut off or refused by its check, with the reason."""
+    answers: list[Answer[T]] = [Answer(None, None, ())] * len(questions)
+    chats = [question.messages for question in questions]
+    pending = list(range(len(questions)))
+    for attempt in range(ATTEMPTS):
+        if not pending:
+            break
+        requests = [
+            Request(
+                messages=chats[i],
+                json_schema=questions[i].json_schema,
+                max_tokens=questions[i].max_tokens,
+                temperature=temperature,
+                seed=seed + attempt,
+            )
+            for i in pending
+        ]
+        replies = engine.generate(requests)
+        assert len(replies) == len(requests), f"{engine.name} answered {len(replies)} of {len(requests)} requests"
+        failed = []
+        for i, reply in zip(pending, replies, strict=True):
+            answer, call = _judge(questions[i], chats[i], reply, attempt, engine.name)
+            answers[i] = Answer(answer.value, answer.error, (*answers[i].calls, call))
+            if answer.error is not None:
+                failed.append(i)
+                chats[i] = _with_complaint(questions[i].messages, reply, answer.error)
+        pending = failed
+    return answers
+
+
+def _judge(
+    question: Question[T], messages: tuple[Message, ...], reply: Reply, attempt: int, engine: str
+) -> tuple[Answer[T], Call]:
+    thinking, text = split_thinking(reply.text)
+    value: T | None = None
+    error: str | None = None
+    if reply.finish_reason == "length":
+        error = f"the reply was cut off after {reply.completion_tokens} tokens"
+    else:
+        try:
+            value = question.check(json.loads(text))
+        except json.JSONDecodeError as problem:
+            error = f"the reply is not JSON ({problem})"
+        except ValueError as problem:
+            error = str(problem)
+    call = Call(
+        step=question.step,
+        attempt=attempt,
+        engine=engine,
+        messages=messages,
+        reply=text,
+        thinking=thinking,
+        finish_reason=reply.finish_reason,
+        prompt_tokens=reply.prompt_tokens,
+        completion_tokens=reply.completion_tokens,
+        seconds=reply.seconds,
+        error=error,
+    )
+    return Answer(value, error, ()), call
+
+
+def _with_complaint(messages: tuple[Message, ...], reply: Reply, error: str) -> tuple[Message, ...]:
+    """The question with the last bad reply and what is wrong with it."""
+    _, text = split_thinking(reply.text)
+    complaint = instructions("repair").format(error=error)
+    return (*messages, Message(role="assistant", content=text), Message(role="user", content=complaint))

@@ -1,0 +1,164 @@
+"""The transformers engine on a tiny random model: the schema binds whatever the weights say."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from planners.builtin import smollm2
+from planners.dsg import UserError
+from planners.engines import Message, Request, split_thinking
+from planners.engines.transformers import TransformersEngine
+
+TEMPLATE = "{% for m in messages %}{{ m['role'] + ': ' + m['content'] + '\n' }}{% endfor %}assistant: "
+SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {"who": {"enum": ["girl", "dog"]}, "mark": {"type": "string", "pattern": "^a( /)? dog( /)? runs$"}},
+    "required": ["who", "mark"],
+    "additionalProperties": False,
+}
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Llama of a few thousand random weights with a byte-level tokenizer, as a transformers folder."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+    path = tmp_path_factory.mktemp("model")
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocabulary = {token: i for i, token in enumerate(["<end>", *alphabet])}
+    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<end>", pad_token="<end>")
+    fast.chat_template = TEMPLATE
+    fast.save_pretrained(path)
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=len(vocabulary),
+        hidden_size=32,
+        intermediate_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        max_position_embeddings=512,
+        initializer_range=0.4,
+        eos_token_id=0,
+        pad_token_id=0,
+    )
+    LlamaForCausalLM(config).save_pretrained(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def engine(folder: Path) -> TransformersEngine:
+    return TransformersEngine(folder, device="cpu")
+
+
+def request(text: str, **changes: Any) -> Request:
+    system = Message(role="system", content="Say it.")
+    defaults = {"messages": (system, Message(role="user", content=text)), "json_schema": SCHEMA, "max_tokens": 60}
+    return Request.model_validate(defaults | changes)
+
+
+TEXTS = ("A dog runs.", "Look there, a girl!", "A dog", "A dog runs and runs until it is tired.")
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.5])
+def test_replies_obey_their_own_schema_whatever_the_weights(engine: TransformersEngine, temperature: float) -> None:
+    schemas = [
+        SCHEMA,
+        {"enum": ["yes", "no"]},
+        {"type": "array", "items": {"enum": [1, 2]}, "minItems": 2, "maxItems": 3},
+    ]
+    requests = [request(TEXTS[i], json_schema=s, temperature=temperature, seed=i) for i, s in enumerate(schemas)]
+    first, second, third = engine.generate(requests)
+    assert {reply.finish_reason for reply in (first, second, third)} == {"stop"}
+    value = json.loads(first.text)
+    assert value["who"] in ("girl", "dog")
+    assert value["mark"].replace(" /", "") == "a dog runs"
+    assert json.loads(second.text) in ("yes", "no")
+    assert 2 <= len(json.loads(third.text)) <= 3
+    assert set(json.loads(third.text)) <= {1, 2}
+
+
+def test_a_batch_says_what_each_request_says_alone(engine: TransformersEngine) -> None:
+    requests = [request(text, temperature=t, seed=i) for i, text in enumerate(TEXTS) for t in (0.0, 1.0)]
+    together = engine.generate(requests)
+    alone = [engine.generate([one])[0] for one in requests]
+    assert [r.model_dump(exclude={"seconds"}) for r in together] == [r.model_dump(exclude={"seconds"}) for r in alone]
+
+
+def test_max_batch_only_splits_the_work(folder: Path, engine: TransformersEngine) -> None:
+    small = TransformersEngine(folder, device="cpu", max_batch=2)
+    requests = [request(text) for text in TEXTS]
+    assert [r.text for r in small.generate(requests)] == [r.text for r in engine.generate(requests)]
+
+
+def test_kept_prefixes_change_no_logits(folder: Path) -> None:
+    engine = TransformersEngine(folder, device="cpu")
+    prompts = [engine._tokens(request(text)) for text in TEXTS]
+    with torch.inference_mode():
+        _, _, cold = engine._prefill(prompts)
+        assert engine._prefixes
+        _, _, warm = engine._prefill(prompts)
+        plain = torch.stack([engine._model(torch.tensor([prompt])).logits[0, -1] for prompt in prompts])
+    torch.testing.assert_close(cold, plain, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(warm, plain, rtol=1e-4, atol=1e-4)
+
+
+def test_seeds_differ_and_repeat(engine: TransformersEngine) -> None:
+    free = {"type": "string", "pattern": "^[a-z]{20}$"}
+
+    def texts() -> list[str]:
+        requests = [request(TEXTS[0], json_schema=free, temperature=1.0, seed=seed) for seed in (1, 2, 1)]
+        return [reply.text for reply in engine.generate(requests)]
+
+    first = texts()
+    assert first == texts()
+    assert first[0] == first[2] != first[1]
+
+
+def test_a_cut_reply_says_length_and_counts(engine: TransformersEngine) -> None:
+    [reply] = engine.generate([request(TEXTS[0], max_tokens=5)])
+    assert (reply.finish_reason, reply.completion_tokens, len(reply.text)) == ("length", 5, 5)
+    assert reply.prompt_tokens == len("system: Say it.\nuser: A dog runs.\nassistant: ")
+
+
+def test_too_long_a_request_is_refused(engine: TransformersEngine) -> None:
+    with pytest.raises(UserError, match=r"reply tokens exceed 512; shorten"):
+        engine.generate([request("dog " * 200)])
+
+
+def test_a_folder_without_a_model_is_refused(tmp_path: Path, folder: Path) -> None:
+    with pytest.raises(UserError, match=r"no config\.json in this folder"):
+        TransformersEngine(tmp_path)
+    (tmp_path / "config.json").write_bytes((folder / "config.json").read_bytes())
+    with pytest.raises(UserError, match="not a usable language model") as caught:
+        TransformersEngine(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_default_model_is_named_with_the_command_that_brings_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DYSENVDM_HOME", str(tmp_path))
+    with pytest.raises(UserError, match=r"run: dysenvdm models import smollm2-135m-instruct$"):
+        smollm2()
+
+
+def test_the_planner_runs_on_any_model_folder(folder: Path) -> None:
+    """Random weights plan nonsense, but valid nonsense or a named degradation."""
+    planner = smollm2(folder, device="cpu", imagine=False)
+    with pytest.raises(UserError, match="exceed 512"):
+        planner.plan(["A dog runs."], ticks=4, seed=0)
+
+
+def test_thinking_is_told_apart() -> None:
+    assert split_thinking('<think>\nhm\n</think>\n\n{"a": 1}') == ("hm", '{"a": 1}')
+    assert split_thinking('{"a": 1}') == ("", '{"a": 1}')

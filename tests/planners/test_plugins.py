@@ -1,0 +1,113 @@
+"""The registry: built-ins by the public hook, third-party plugins, and what happens when one is broken."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from importlib.metadata import EntryPoint
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from planners import plugins
+from planners.contracts import PlanResult, Progress
+from planners.dsg import UserError
+from planners.hookspecs import Register, hookimpl
+
+
+class EchoPlanner:
+    """Plans nothing; keeps the options it was built with."""
+
+    def __init__(self, **options: Any) -> None:
+        self.options = options
+
+    def plan(
+        self, prompts: Sequence[str], *, ticks: int, seed: int, on_progress: Progress | None = None
+    ) -> list[PlanResult]:
+        raise AssertionError((prompts, ticks, seed, on_progress))
+
+
+def module(**functions: object) -> ModuleType:
+    made = ModuleType("plugin")
+    vars(made).update(functions)
+    return made
+
+
+def plugin(name: str) -> ModuleType:
+    @hookimpl
+    def register_planners(register: Register) -> None:
+        register(name, f"{name} helps", "nothing", EchoPlanner)
+
+    return module(register_planners=register_planners)
+
+
+@pytest.fixture
+def install(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Pretend that these plugins are installed; a value that is an exception is raised when the plugin is loaded."""
+
+    def install(**installed: object) -> None:
+        def load(entry: EntryPoint) -> object:
+            value = installed[entry.name]
+            if isinstance(value, Exception):
+                raise value
+            return value
+
+        entries = [EntryPoint(name, "module:object", "dysenvdm.planners") for name in installed]
+        monkeypatch.setattr(EntryPoint, "load", load)
+        monkeypatch.setattr(plugins, "entry_points", lambda *, group: [e for e in entries if e.group == group])
+
+    return install
+
+
+def test_the_default_planner_is_built_in_and_first() -> None:
+    assert plugins.planner_names()[0] == plugins.DEFAULT_PLANNER
+    info = plugins.planner_info()[0]
+    assert info.plugin == "built-in"
+    assert "models import" in info.needs
+
+
+def test_a_plugins_planner_is_listed_and_gets_its_options(install: Callable[..., None]) -> None:
+    install(acme=plugin("acme-planner"))
+    assert "acme-planner" in plugins.planner_names()
+    planner = plugins.get_planner("acme-planner", depth=3)
+    assert isinstance(planner, EchoPlanner)
+    assert planner.options == {"depth": 3}
+
+
+def test_an_unknown_planner_is_refused_with_the_names_that_exist() -> None:
+    with pytest.raises(UserError, match=r"'nobody': no such planner; there are: .*smollm2"):
+        plugins.get_planner("nobody")
+
+
+def test_a_plugin_that_does_not_load_is_named_and_the_others_work(install: Callable[..., None]) -> None:
+    install(bad=ImportError("no module named soup"), good=plugin("good-planner"))
+    assert "good-planner" in plugins.planner_names()
+    assert plugins.broken_plugins() == {"bad": "ImportError: no module named soup"}
+
+
+def test_a_plugin_whose_hook_fails_is_named_and_registers_nothing(install: Callable[..., None]) -> None:
+    @hookimpl
+    def register_planners(register: Register) -> None:
+        register("half", "half done", "nothing", EchoPlanner)
+        raise RuntimeError("out of soup\nsecond line")
+
+    install(bad=module(register_planners=register_planners), good=plugin("good-planner"))
+    assert plugins.broken_plugins() == {"bad": "RuntimeError: out of soup"}
+    assert "half" not in plugins.planner_names()
+    assert {"good-planner", "smollm2"} <= set(plugins.planner_names())
+
+
+def test_a_plugin_with_an_unknown_hook_is_named(install: Callable[..., None]) -> None:
+    @hookimpl
+    def register_planets(register: Register) -> None:
+        raise AssertionError(register)
+
+    install(space=module(register_planets=register_planets), good=plugin("good-planner"))
+    assert "register_planets" in plugins.broken_plugins()["space"]
+    assert "good-planner" in plugins.planner_names()
+
+
+def test_two_planners_of_one_name_are_refused_with_both_plugins(install: Callable[..., None]) -> None:
+    install(one=plugin("twin"), two=plugin("twin"))
+    with pytest.raises(UserError, match=r"'twin': given by both '(one|two)' and '(one|two)'; uninstall one"):
+        plugins.planner_names()
