@@ -102,7 +102,7 @@ class DysenVDMPipeline(DiffusionPipeline):
         seeds: Sequence[int],
         num_frames: int = 16,
         num_inference_steps: int = 25,
-        guidance_scale: float = 4.0,
+        guidance_scale: float = 2.0,
         scene_guidance_scale: float | None = None,
         negative_prompt: str = "",
         scheduler: str | None = None,
@@ -135,7 +135,7 @@ class DysenVDMPipeline(DiffusionPipeline):
         latents = self._noise(seeds, num_frames).to(self.unet.device) * sampler.init_noise_sigma
 
         # 4. Denoising
-        weights = torch.tensor(list(branches.values()), device=latents.device)
+        weights = torch.tensor(list(branches.values()), dtype=torch.float32, device=latents.device)
         with self.scene_adapter.attached(self.unet, keys_values) as unet:
             for step, timestep in enumerate(sampler.timesteps, start=1):
                 inputs = repeat(sampler.scale_model_input(latents, timestep), "b ... -> (g b) ...", g=len(branches))
