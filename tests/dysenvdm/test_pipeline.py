@@ -275,3 +275,10 @@ def test_unfit_folder_is_named_in_one_line(
     with pytest.raises(UserError, match=message) as caught:
         DysenVDMPipeline.from_pretrained(folder)
     assert "\n" not in str(caught.value)
+
+
+def test_whole_numbers_are_scales_too(pipeline: DysenVDMPipeline) -> None:
+    """``guidance_scale=4`` is 4.0."""
+    options: dict[str, Any] = {"seeds": [0], "num_frames": 4, "num_inference_steps": 2}
+    whole, decimal = (pipeline(PROMPTS[:1], None, **options, guidance_scale=scale) for scale in (4, 4.0))
+    assert np.array_equal(whole, decimal)

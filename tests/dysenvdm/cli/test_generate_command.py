@@ -59,7 +59,7 @@ class FakePipeline:
         if any("64 tokens" in prompt for prompt in prompts):
             raise UserError("prompt: too many tokens; shorten the prompt")
 
-    def _check(self, prompts: Any, dsgs: Any, seeds: Any, frames: int, steps: int) -> None:
+    def check_inputs(self, prompts: Any, dsgs: Any, seeds: Any, frames: int, steps: int) -> None:
         del prompts, dsgs, seeds, steps
         if frames % 4:
             raise UserError(f"frames: {frames} is not a multiple of 4")
