@@ -130,7 +130,11 @@ def split_question(prompt: str, examples: Sequence[Demonstration]) -> Question[l
             raise ValueError(f"{len(segments)} actions are too many; at most {MAX_SEGMENTS}")
         return segments
 
-    pattern = re.escape(words[0]) + "".join(f"( /)? {re.escape(word)}" for word in words[1:])
+    # No action and no place begins with a preposition of direction: "walks / to the tree" is never meant.
+    breaks = ("" if word in PREPOSITIONS - LOCATIVE else "( /)?" for word in words[1:])
+    pattern = re.escape(words[0]) + "".join(
+        f"{slash} {re.escape(word)}" for slash, word in zip(breaks, words[1:], strict=True)
+    )
     return Question(
         step="split",
         messages=chat("split", shown, prompt),
@@ -296,10 +300,13 @@ def order_question(clauses: Sequence[Clause], examples: Sequence[Demonstration])
     """
     actions = [clause for clause in clauses if clause.verb]
     shown = [(told(marked), _linked(marked, example.order)) for example in examples for marked in [_acts(example)]]
-    first, *others = (re.escape(_without_lead(clause)) for clause in actions)
     opening = "|".join(f"{link} " for link, meaning in LINKS.items() if meaning != "then")
-    links = "|".join(f"{link} " for link in LINKS)
-    pattern = f"({opening})?{first}" + "".join(f", ({links})?{other}" for other in others)
+    pattern = f"({opening})?{re.escape(_without_lead(actions[0]))}"
+    for clause in actions[1:]:
+        # "after that" turns "after" round, and a small model drops the "that".
+        turned = " ".join(clause.subject).startswith("after that ") or clause.subject == ("after", "that")
+        links = "|".join(f"{link} " for link in LINKS if not (turned and link == "after"))
+        pattern += f", ({links})?{re.escape(_without_lead(clause))}"
 
     def check(value: Any) -> list[tuple[str, int]]:
         if not re.fullmatch(pattern, str(value)):

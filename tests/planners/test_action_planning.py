@@ -55,6 +55,12 @@ def test_any_division_of_the_text_is_allowed_and_nothing_else(words: list[str], 
             question.check(wrong)
 
 
+def test_no_segment_begins_with_a_preposition_of_direction() -> None:
+    question = split_question("A horse walks to the tree in a park", ())
+    assert allows(question, "a horse walks to the tree / in a park")
+    assert not allows(question, "a horse walks / to the tree in a park")
+
+
 def test_too_many_actions_are_refused() -> None:
     question = split_question("a b c d e f g h i", ())
     with pytest.raises(ValueError, match="9 actions are too many"):
@@ -216,6 +222,13 @@ def test_order_is_retold_with_links_only() -> None:
         assert not allows(question, wrong)
         with pytest.raises(ValueError, match="in the same order"):
             question.check(wrong)
+
+
+def test_after_that_cannot_be_retold_as_after() -> None:
+    question = order_question(clauses("a cat [runs]", "after that it [sits down]"), ())
+    assert allows(question, "a cat runs, after that it sits down")
+    assert not allows(question, "a cat runs, after it sits down")
+    assert allows(order_question(clauses("a cat [runs]", "after it [sits down]"), ()), "a cat runs, after it sits down")
 
 
 @pytest.mark.parametrize(
