@@ -161,6 +161,8 @@ class RecurrentGraphTransformer(nn.Module):
     def __init__(self, label_dim: int, width: int, layers: int, heads: int) -> None:
         super().__init__()
         self.label = nn.Linear(label_dim, width)
+        # Labels have unit norm: by the usual initialisation they would be a thirtieth of the kinds and never be heard.
+        nn.init.normal_(self.label.weight)
         self.kind = nn.Embedding(KINDS, width)
         self.ordinal = nn.Linear(2 * self.ORDINAL_OCTAVES, width, bias=False)
         self.edge = nn.Embedding(EDGE_KINDS, width)

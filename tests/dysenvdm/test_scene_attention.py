@@ -265,3 +265,21 @@ def test_saved_and_loaded_it_is_the_same(trained: SceneAdapter, tmp_path: Path) 
     loaded = SceneAdapter.from_pretrained(tmp_path, local_files_only=True)
     scene = tensors(WALK, HOP)
     assert torch.equal(loaded.encode(scene, FRAMES).tokens, trained.encode(scene, FRAMES).tokens)
+
+
+def test_from_the_first_step_labels_and_phases_can_be_heard() -> None:
+    """Unit-norm labels and the phase move a fresh adapter's tokens about as much as the kinds of nodes do."""
+    torch.manual_seed(0)
+    adapter = SceneAdapter(channels=[16], label_dim=384)
+
+    def unit(labels: Sequence[str]) -> Tensor:
+        rows = [torch.randn(384, generator=torch.Generator().manual_seed(sum(map(ord, label)))) for label in labels]
+        return torch.nn.functional.normalize(torch.stack(rows), dim=-1)
+
+    def tokens(predicate: str) -> Tensor:
+        dsg = DynamicSceneGraph(ticks=8, objects=OBJECTS, facts=(fact("girl", predicate, 0, 8, "box"),))
+        return adapter.encode(SceneTensors.from_dsgs([dsg], unit), FRAMES).tokens[0, :, -1]  # the event's
+
+    walk, hop = tokens("walk"), tokens("hop")
+    assert (walk - hop).norm() > 0.3 * walk.norm()
+    assert (walk[0] - walk[-1]).norm() > 0.3 * walk[0].norm()
