@@ -55,8 +55,9 @@ class PhaseEmbedding(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.layers = nn.Sequential(nn.Linear(1 + 6 * self.OCTAVES, width), nn.SiLU(), nn.Linear(width, width))
-        nn.init.normal_(self.layers[-1].weight, std=4 * width**-0.5)  # as large as the nodes that it is added to
+        output = nn.Linear(width, width)
+        nn.init.normal_(output.weight, std=4 * width**-0.5)  # as large as the nodes that it is added to
+        self.layers = nn.Sequential(nn.Linear(1 + 6 * self.OCTAVES, width), nn.SiLU(), output)
 
     def forward(self, interval: Tensor, time: Tensor) -> Tensor:
         """Intervals (b n 2) and moments (b f), both in ticks -> (b f n d)."""
