@@ -138,18 +138,25 @@ class SceneAdapter(ModelMixin, ConfigMixin):  # type: ignore[misc]  # diffusers'
         }
         return cls(**{**widths, **config})
 
-    def encode(self, scene: SceneTensors, num_frames: int, scene_mode: SceneMode = "aligned") -> SceneFeatures:
-        """Features of all frames; RGTrm runs once. Raises :class:`UserError` for an unknown mode."""
+    def encode(
+        self, scene: SceneTensors, num_frames: int, scene_mode: SceneMode = "aligned", shown: Tensor | None = None
+    ) -> SceneFeatures:
+        """Features of the frames, ``num_frames`` of a video or those of them that are ``shown`` (b f); RGTrm runs once.
+
+        Raises :class:`UserError` for an unknown mode.
+        """
         if scene_mode not in SCENE_MODES:
             raise UserError(f"scene mode {scene_mode!r} is not known; use one of: {', '.join(SCENE_MODES)}")
+        if shown is None:
+            shown = torch.arange(num_frames, device=scene.ticks.device).expand(len(scene.ticks), -1)
         if scene_mode == "none":
-            tokens = repeat(self.graph.null, "d -> b f 1 d", b=len(scene.ticks), f=num_frames)
+            tokens = repeat(self.graph.null, "d -> b f 1 d", b=len(shown), f=shown.shape[1])
             return SceneFeatures(self.norm(tokens), scene.mask.new_ones(tokens.shape[:3]))
         nodes, pooled = self.graph(scene)
         if scene_mode == "broadcast":
-            return self._of_all_ticks(scene, nodes, pooled, num_frames)
-        time = torch.arange(num_frames, device=nodes.device) * scene.ticks[:, None] / num_frames
-        tick = torch.arange(num_frames, device=nodes.device) * scene.ticks[:, None] // num_frames
+            return self._of_all_ticks(scene, nodes, pooled, shown.shape[1])
+        time = shown * scene.ticks[:, None] / num_frames
+        tick = shown * scene.ticks[:, None] // num_frames
         if scene_mode == "shuffled":
             elsewhere = _shuffled(tick, scene.ticks)
             time, tick = time - tick + elsewhere, elsewhere

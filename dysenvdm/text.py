@@ -60,6 +60,11 @@ class TextEncoder(ModelMixin):
         """d."""
         return int(self.model.config.hidden_size)
 
+    @property
+    def max_tokens(self) -> int:
+        """l, the length of every prompt's encoding."""
+        return MAX_TOKENS
+
     @cached_property
     def weights_sha256(self) -> str:
         return sha256(self.folder / WEIGHTS)

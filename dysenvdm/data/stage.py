@@ -5,7 +5,7 @@ That makes resuming exact without saving any reader's position, and a run on two
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
@@ -26,6 +26,8 @@ class Sample:
     dsg: DynamicSceneGraph
     foreground: NDArray[np.bool_]
     """(f 16 16): which cells of the picture an actor's box touches."""
+    shown: tuple[int, ...]
+    """Numbers of the frames that the step sees."""
     video: NDArray[np.uint8] | None
     """(f h w 3), or None where latents come from a cache."""
 
@@ -48,14 +50,43 @@ def foreground_cells(clip: StageClip, cells: int = 16) -> NDArray[np.bool_]:
     return mask
 
 
+@dataclass(frozen=True)
+class Curriculum:
+    """How many samples a step draws and how many frames of each it sees: few of many clips first, all of few last.
+
+    The frames of one clip have much in common; who and where is learnt faster from single frames of many clips, how
+    things move from whole clips. Steps before ``stills_until`` see one frame of each of ``stills`` samples, steps
+    before ``coarse_until`` every second frame, later ones all.
+    """
+
+    batch: int
+    """Samples of a step that sees more than one frame."""
+    stills: int = 0
+    stills_until: int = 0
+    coarse_until: int = 0
+
+    def draws(self, step: int) -> range:
+        """Numbers of the samples of a step, over all ranks."""
+        if step < self.stills_until:
+            return range(step * self.stills, (step + 1) * self.stills)
+        first = self.stills_until * self.stills + (step - self.stills_until) * self.batch
+        return range(first, first + self.batch)
+
+    def shown(self, step: int, frames: int, rng: np.random.Generator) -> tuple[int, ...]:
+        """Numbers of the frames, out of ``frames``, that a step sees of a sample."""
+        if step < self.stills_until:
+            return (int(rng.integers(frames)),)
+        return tuple(range(0, frames, 2 if step < self.coarse_until else 1))
+
+
 class StageSteps(Dataset[list[Sample]]):
     """Step -> this rank's share of its batch. With ``clips`` the corpus is finite and every epoch a new permutation."""
 
     def __init__(
         self,
+        curriculum: Curriculum,
         *,
         seed: int,
-        batch: int,
         rank: int,
         world: int,
         clips: int,
@@ -64,17 +95,17 @@ class StageSteps(Dataset[list[Sample]]):
         ticks: int,
         render: bool,
     ) -> None:
-        self.seed, self.batch, self.rank, self.world, self.clips = seed, batch, rank, world, clips
+        self.curriculum, self.seed, self.rank, self.world, self.clips = curriculum, seed, rank, world, clips
         self.frames, self.size, self.ticks, self.render = frames, size, ticks, render
 
     def __getitem__(self, step: int) -> list[Sample]:
-        draws = range(step * self.batch + self.rank, (step + 1) * self.batch, self.world)
-        return [self._sample(draw) for draw in draws]
+        return [self._sample(step, draw) for draw in self.curriculum.draws(step)[self.rank :: self.world]]
 
-    def _sample(self, draw: int) -> Sample:
+    def _sample(self, step: int, draw: int) -> Sample:
         clip = self.clip_of(draw)
         rng = np.random.default_rng((self.seed, draw))
-        return load_sample(clip, draw, rng, frames=self.frames, size=self.size, ticks=self.ticks, render=self.render)
+        sample = load_sample(clip, draw, rng, frames=self.frames, size=self.size, ticks=self.ticks, render=self.render)
+        return replace(sample, shown=self.curriculum.shown(step, self.frames, rng))
 
     def clip_of(self, draw: int) -> int:
         """The number of the clip that draw shows."""
@@ -92,7 +123,7 @@ def _permutation(seed: int, epoch: int, clips: int) -> NDArray[np.int64]:
 def load_sample(
     clip: int, draw: int, rng: np.random.Generator, *, frames: int, size: int, ticks: int, render: bool
 ) -> Sample:
-    """Play Stage clip number ``clip`` and tell it in one of its phrasings."""
+    """Play Stage clip number ``clip``, all frames shown, and tell it in one of its phrasings."""
     played = sample(clip, frames=frames, size=size, ticks=ticks)
     captions = (played.caption, *played.captions)
     return Sample(
@@ -101,6 +132,7 @@ def load_sample(
         caption=captions[rng.integers(len(captions))],
         dsg=played.dsg,
         foreground=foreground_cells(played),
+        shown=tuple(range(frames)),
         video=played.render() if render else None,
     )
 

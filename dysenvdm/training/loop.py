@@ -98,9 +98,15 @@ class Trainer:
 
         self.recipe, self.phase, self.rank, self.world = recipe, phase, rank, world
         share = recipe.train.batch_size // world
-        self.micro = min(recipe.train.micro_batch or share, share)
-        if share % self.micro:
-            raise UserError(f"train.micro_batch: {self.micro} does not divide the {share} samples of a rank")
+        micro = min(recipe.train.micro_batch or share, share)
+        if share % micro:
+            raise UserError(f"train.micro_batch: {micro} does not divide the {share} samples of a rank")
+        self.parts = share // micro
+        if recipe.train.stills and recipe.train.stills_batch % (world * self.parts):
+            raise UserError(
+                f"train.stills_batch: {recipe.train.stills_batch} cannot be shared by {world} ranks with {self.parts} "
+                f"micro-batches each; use a multiple of {world * self.parts}"
+            )
         self.precision = _precision(recipe.train)
         trained = [p for p in phase.module.parameters() if p.requires_grad]
         optimizer = torch.optim.AdamW(
@@ -109,14 +115,14 @@ class Trainer:
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: learning_rate_factor(step, recipe.train))
         self.ema = ExponentialMovingAverage(phase.module, recipe.train.ema)
         self.engine, *_ = deepspeed.initialize(
-            model=phase.module, optimizer=optimizer, lr_scheduler=schedule, config=self._deepspeed_config(share)
+            model=phase.module, optimizer=optimizer, lr_scheduler=schedule, config=self._deepspeed_config(micro)
         )
         self.step = 0
 
-    def _deepspeed_config(self, share: int) -> dict[str, Any]:
+    def _deepspeed_config(self, micro: int) -> dict[str, Any]:
         return {
-            "train_micro_batch_size_per_gpu": self.micro,
-            "gradient_accumulation_steps": share // self.micro,
+            "train_micro_batch_size_per_gpu": micro,
+            "gradient_accumulation_steps": self.parts,
             "gradient_clipping": self.recipe.train.clip,
             "bf16": {"enabled": self.precision == "bf16"},
             "zero_allow_untested_optimizer": True,
@@ -152,7 +158,7 @@ class Trainer:
         recipe, stop = self.recipe, self.recipe.train.steps
         data = recipe.data
         steps = StageSteps(
-            seed=recipe.seed, batch=recipe.train.batch_size, rank=self.rank, world=self.world, clips=data.clips,
+            recipe.train.curriculum, seed=recipe.seed, rank=self.rank, world=self.world, clips=data.clips,
             frames=data.frames, size=data.size, ticks=data.ticks, render=self.phase.renders,
         )  # fmt: skip
         started = time.perf_counter()
@@ -172,12 +178,13 @@ class Trainer:
         """One optimizer step over this rank's samples; returns the means of loss and logged values over all ranks."""
         self.engine.train()
         totals: dict[str, Tensor] = {}
-        for first in range(0, len(samples), self.micro):
-            loss, values = self.engine(**self.phase.prepare(samples[first : first + self.micro]))
+        micro = len(samples) // self.parts  # stills come in other numbers than clips
+        for first in range(0, len(samples), micro):
+            loss, values = self.engine(**self.phase.prepare(samples[first : first + micro]))
             self.engine.backward(loss)
             self.engine.step()
             for name, value in {"loss": loss, **values}.items():
-                totals[name] = totals.get(name, 0) + value.detach().float() * self.micro / len(samples)
+                totals[name] = totals.get(name, 0) + value.detach().float() / self.parts
         self.ema.update(self.phase.module)
         means = torch.stack(list(totals.values()))
         dist.all_reduce(means)

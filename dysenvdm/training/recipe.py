@@ -10,6 +10,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from dysenvdm.data.stage import Curriculum
 from planners.dsg import UserError, one_line
 
 
@@ -86,8 +87,8 @@ class TrainSection(_Section):
 
     The learning rate warms up linearly over ``warmup`` steps, stays, and falls linearly to zero over the last
     ``cooldown`` fraction of ``steps``, so that a run can be cut short or prolonged by another ``train.steps``.
-    For the first ``coarse`` fraction of the steps the denoiser sees every second frame: half the work, and who and
-    where is learnt before how each frame moves.
+    The denoiser's frames: until the ``stills`` fraction of the steps single frames of ``stills_batch`` clips, then
+    until the ``coarse`` fraction every second frame, then all (:class:`dysenvdm.data.stage.Curriculum` says why).
     """
 
     steps: int = Field(ge=1)
@@ -100,8 +101,19 @@ class TrainSection(_Section):
     cooldown: float = Field(0.25, ge=0, le=1)
     clip: float = Field(1.0, gt=0)
     ema: float = Field(0.995, ge=0, lt=1)
+    stills: float = Field(0.0, ge=0, le=1)
+    stills_batch: int = Field(64, ge=1)
     coarse: float = Field(0.0, ge=0, le=1)
     precision: Literal["auto", "fp32", "bf16"] = "auto"
+
+    @property
+    def curriculum(self) -> Curriculum:
+        return Curriculum(
+            batch=self.batch_size,
+            stills=self.stills_batch,
+            stills_until=round(self.stills * self.steps),
+            coarse_until=round(self.coarse * self.steps),
+        )
 
 
 class LogSection(_Section):
@@ -137,6 +149,8 @@ class Recipe(_Section):
     def _check(self) -> Recipe:
         if self.phase == "denoiser" and self.model.vae is None:
             raise ValueError("model.vae: the denoiser phase needs a trained autoencoder's folder")
+        if self.phase == "autoencoder" and (self.train.stills or self.train.coarse):
+            raise ValueError("train.stills and train.coarse: an autoencoder sees stills in any case; leave them out")
         if self.phase == "autoencoder" and self.model.init is not None:
             raise ValueError("model.init: only the denoiser phase starts from exported weights; leave it out")
         clash = _OURS & self.deepspeed.keys()

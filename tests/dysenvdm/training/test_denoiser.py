@@ -1,5 +1,6 @@
 """The denoiser phase: what it drops, what its loss weighs, and that what it exports generates."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from safetensors.torch import load_file
 
 from dysenvdm.backbones import build_vae
 from dysenvdm.data.distractors import MOST, distracted
-from dysenvdm.data.stage import StageSteps, foreground_cells
+from dysenvdm.data.stage import Curriculum, StageSteps, foreground_cells
 from dysenvdm.pipeline import EMPTY_SCENE, DysenVDMPipeline
 from dysenvdm.stage import sample
 from dysenvdm.training import run
@@ -51,7 +52,7 @@ def phase(tmp_path: Path) -> DenoiserPhase:
 def samples(phase: DenoiserPhase, *, render: bool) -> list:
     data = phase.recipe.data
     shape = {"frames": data.frames, "size": data.size, "ticks": data.ticks}
-    return StageSteps(seed=0, batch=4, rank=0, world=1, clips=4, render=render, **shape)[0]
+    return StageSteps(Curriculum(batch=4), seed=0, rank=0, world=1, clips=4, render=render, **shape)[0]
 
 
 def test_the_exported_folder_generates(tmp_path: Path) -> None:
@@ -125,29 +126,55 @@ def test_foreground_is_where_the_actors_are() -> None:
 
 
 def test_a_step_sees_the_same_clips_on_any_number_of_ranks() -> None:
-    shape = {"frames": 8, "size": 32, "ticks": 8, "render": False, "clips": 10, "seed": 3, "batch": 4}
-    whole = StageSteps(rank=0, world=1, **shape)[7]
-    shares = [StageSteps(rank=rank, world=2, **shape)[7] for rank in (0, 1)]
-    assert sorted(s.draw for share in shares for s in share) == [s.draw for s in whole]
-    assert {(s.clip, s.caption) for share in shares for s in share} == {(s.clip, s.caption) for s in whole}
+    shape = {"frames": 8, "size": 32, "ticks": 8, "render": False, "clips": 10, "seed": 3}
+    curriculum = Curriculum(batch=4, stills=8, stills_until=2, coarse_until=4)
+    for step in (1, 3, 7):
+        whole = StageSteps(curriculum, rank=0, world=1, **shape)[step]
+        shares = [StageSteps(curriculum, rank=rank, world=2, **shape)[step] for rank in (0, 1)]
+        assert sorted(s.draw for share in shares for s in share) == [s.draw for s in whole]
+        seen = [{(s.clip, s.caption, s.shown) for s in part} for part in (whole, [s for sh in shares for s in sh])]
+        assert seen[0] == seen[1]
 
 
 def test_an_epoch_shows_every_clip_once() -> None:
-    steps = StageSteps(rank=0, world=1, frames=8, size=32, ticks=8, render=False, clips=10, seed=3, batch=5)
+    shape = {"frames": 8, "size": 32, "ticks": 8}
+    steps = StageSteps(Curriculum(batch=5), rank=0, world=1, render=False, clips=10, seed=3, **shape)
     for epoch in (0, 1):
         assert sorted(steps.clip_of(draw) for draw in range(10 * epoch, 10 * epoch + 10)) == list(range(10))
     assert [steps.clip_of(d) for d in range(10)] != [steps.clip_of(d) for d in range(10, 20)]
 
 
-def test_coarse_steps_see_every_second_frame_at_its_time(phase: DenoiserPhase) -> None:
+def test_stills_of_many_clips_come_first_then_every_second_frame_then_all() -> None:
+    curriculum = Curriculum(batch=2, stills=6, stills_until=2, coarse_until=3)
+    assert [list(curriculum.draws(step)) for step in range(4)] == [[*range(6)], [*range(6, 12)], [12, 13], [14, 15]]
+    rng = np.random.default_rng(0)
+    assert {curriculum.shown(1, 8, rng) for _ in range(200)} == {(i,) for i in range(8)}
+    assert curriculum.shown(2, 8, rng) == (0, 2, 4, 6)
+    assert curriculum.shown(3, 8, rng) == tuple(range(8))
+
+
+@pytest.mark.parametrize("shown", [(0, 2, 4, 6), (5,)])
+def test_a_step_that_sees_some_frames_sees_them_at_their_time(phase: DenoiserPhase, shown: tuple[int, ...]) -> None:
     given = samples(phase, render=False)
-    whole = phase.prepare(given)
-    phase.recipe.train.coarse = 1.0
-    coarse = phase.prepare(given)
-    assert torch.equal(coarse["latents"], whole["latents"][:, :, ::2])
-    assert torch.equal(coarse["foreground"], whole["foreground"][:, ::2])
-    fine, sparse = (phase.scene_adapter.encode(whole["scene"], num_frames=n).tokens for n in (8, 4))
-    assert torch.allclose(sparse, fine[:, ::2], atol=1e-6)
+    nothing_dropped = torch.full((len(given),), 500)
+    whole = phase.prepare(given, nothing_dropped)
+    part = phase.prepare([replace(sample, shown=shown) for sample in given], nothing_dropped)
+    assert torch.equal(part["latents"], whole["latents"][:, :, shown])
+    assert torch.equal(part["foreground"], whole["foreground"][:, shown])
+    encoded = [phase.scene_adapter.encode(p["scene"], p["num_frames"], shown=p["shown"]) for p in (whole, part)]
+    assert torch.allclose(encoded[1].tokens, encoded[0].tokens[:, shown], atol=1e-6)
+    assert torch.equal(encoded[1].mask, encoded[0].mask[:, shown])
+
+
+def test_validation_tells_how_much_the_scene_is_heard(phase: DenoiserPhase) -> None:
+    """A new adapter adds nothing, whatever the scene; one that does shows it in both differences."""
+    with torch.no_grad():
+        deaf = phase.validate()
+        assert deaf["other_scene"] == deaf["no_scene"] == 0
+        for site in phase.scene_adapter.sites:
+            torch.nn.init.normal_(site.output.weight)
+        heard = phase.validate()
+    assert heard["other_scene"] != 0 != heard["no_scene"]
 
 
 @pytest.mark.parametrize(
