@@ -1,7 +1,7 @@
 # The one door. `make demo` and `make test` need Python 3.11-3.13 with pip, and a package index for the first run only.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench docs setup models clean
+.PHONY: help demo test lint bench bench-planners docs setup models clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -10,7 +10,7 @@ STORE = $${DYSENVDM_HOME:-$$HOME/.local/share/dysenvdm}
 SENTENCE := A girl in a red coat walks to the box, then she jumps over it while a dog runs to the left.
 
 help:  ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /make \1  /p' Makefile | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## /make \1  /p' Makefile | expand -t 24
 
 demo: models  ## install what is missing and turn a sentence into out/demo.mp4
 	@mkdir -p out
@@ -28,6 +28,9 @@ lint: $(VENV)/.dev  ## ruff and mypy
 
 bench: $(VENV)/.dev models  ## speed and memory, with n and spread
 	$(BIN)/python -m benchmarks.run
+
+bench-planners: $(VENV)/.dev models  ## how often planners are right on held-out Stage captions
+	$(BIN)/python -m benchmarks.planners
 
 docs: $(VENV)/.dev  ## write docs/cli.md anew from the commands
 	$(BIN)/python -m dysenvdm.cli.reference docs/cli.md
