@@ -1,4 +1,4 @@
-"""``python -m benchmarks.planners``: how often planners are right, on captions of the Stage world with their gold plans.
+"""``python -m benchmarks.planners``: how often planners are right on captions of the Stage world.
 
 The captions are those of the corpus's held-out seeds. Planning is stages I and II; figures are micro averages with
 their 95 % bootstrap intervals over prompts. ``--output`` keeps every prompt with its plan and gold plan, to look at.
