@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 from matplotlib import rc_context
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
+from matplotlib.patches import FancyArrowPatch, Patch
 
 from dysenvdm.files import written_whole
 from dysenvdm.sheet import SOURCE_COLOURS, statement
-from planners.dsg import DynamicSceneGraph, Segment
+from planners.dsg import SOURCES, DynamicSceneGraph, Fact, Segment
 
-_PER_ROW = 4
+WIDTH = 12.0
+"""Inches of the whole picture."""
+_LABEL_SIZE = (0.075, 0.16)
+"""Inches of a letter and of a line of small text, roughly: enough to keep labels apart."""
 _NO_MATH = {"parse_math": False}  # a label is text, whatever it contains
+
+_BEND = 0.12
+"""How much arrows bend, so that one there and one back stay apart."""
+
+Point = tuple[float, float]
+Box = tuple[float, float, float, float]
 
 
 def save_picture(dsg: DynamicSceneGraph, path: Path) -> None:
@@ -27,15 +38,21 @@ def save_picture(dsg: DynamicSceneGraph, path: Path) -> None:
 
 
 def draw(dsg: DynamicSceneGraph) -> Figure:
-    """The whole figure, sized by its content."""
+    """The whole figure, sized by its content: the more objects, the larger each graph."""
     segments = dsg.segments()
-    rows = math.ceil(len(segments) / _PER_ROW)
-    heights = [0.8 + 0.28 * max(len(dsg.facts), 1)] + [2.4] * rows
-    figure = Figure(figsize=(12, sum(heights)), layout="constrained")
-    grid = figure.add_gridspec(1 + rows, _PER_ROW, height_ratios=heights)
+    most = len(dsg.objects)
+    columns = min(4 if most <= 3 else 3 if most <= 5 else 2 if most <= 8 else 1, len(segments))
+    rows = math.ceil(len(segments) / columns)
+    size = (WIDTH / columns, 2.4 + 0.4 * max(0, most - 3))
+    timeline = 0.8 + 0.28 * max(len(dsg.facts), 1)
+    heights = [timeline] + [size[1]] * rows
+    figure = Figure(figsize=(WIDTH, sum(heights)), layout="constrained")
+    grid = figure.add_gridspec(1 + rows, columns, height_ratios=heights)
     _draw_timeline(figure.add_subplot(grid[0, :]), dsg)
+    relations = {(fact.subject, fact.object): None for fact in dsg.facts if fact.object is not None}
+    place = _places([thing.id for thing in dsg.objects], list(relations), size)
     for i, segment in enumerate(segments):
-        _draw_graph(figure.add_subplot(grid[1 + i // _PER_ROW, i % _PER_ROW]), segment)
+        _draw_graph(figure.add_subplot(grid[1 + i // columns, i % columns]), segment, place, size)
     return figure
 
 
@@ -59,28 +76,93 @@ def _draw_timeline(axes: Any, dsg: DynamicSceneGraph) -> None:
     )
 
 
-def _draw_graph(axes: Any, segment: Segment) -> None:
-    """Objects on a circle with what is said of them alone, and arrows for what relates two of them."""
+def _draw_graph(axes: Any, segment: Segment, place: dict[str, Point], size: tuple[float, float]) -> None:
+    """Objects at their places with what is said of them alone, and arrows for what relates two of them; in inches."""
     objects, facts = segment.graph.objects, segment.graph.facts
-    place = {
-        thing.id: (math.sin(2 * math.pi * i / len(objects)), math.cos(2 * math.pi * i / len(objects)))
-        for i, thing in enumerate(objects)
+    texts = {
+        thing.id: "\n".join([thing.id, *(f"· {f.label}" for f in facts if f.subject == thing.id and f.object is None)])
+        for thing in objects
     }
+    relations: dict[tuple[str, str], list[Fact]] = {}
     for fact in facts:
         if fact.object is not None:
-            (x0, y0), (x1, y1) = place[fact.subject], place[fact.object]
-            style = {"arrowstyle": "-|>", "color": SOURCE_COLOURS[fact.source], "shrinkA": 18, "shrinkB": 18}
-            axes.annotate("", (x1, y1), (x0, y0), arrowprops={**style, "connectionstyle": "arc3,rad=0.15"})
-            middle = ((x0 + x1) / 2, (y0 + y1) / 2)
-            paper = {"facecolor": "white", "edgecolor": "none", "pad": 1}
-            colour = style["color"]
-            axes.text(*middle, fact.label, ha="center", va="center", size=8, color=colour, bbox=paper, **_NO_MATH)
-    for thing in objects:
-        own = [fact.label for fact in facts if fact.subject == thing.id and fact.object is None]
-        box = {"boxstyle": "round", "facecolor": "white", "edgecolor": "#222222"}
-        text = "\n".join([thing.id, *(f"· {label}" for label in own)])
-        axes.text(*place[thing.id], text, ha="center", va="center", size=8, bbox=box, **_NO_MATH)
-    axes.set_xlim(-1.7, 1.7)
-    axes.set_ylim(-1.5, 1.5)
+            relations.setdefault((fact.subject, fact.object), []).append(fact)
+    boxes = {ident: _box(place[ident], text) for ident, text in texts.items()}
+    taken = list(boxes.values())
+    for (subject, target), said in relations.items():
+        colour = SOURCE_COLOURS[min((fact.source for fact in said), key=SOURCES.index)]
+        start, end = place[subject], place[target]
+        arrow = FancyArrowPatch(
+            _rim(start, end, boxes[subject]), _rim(end, start, boxes[target]), connectionstyle=f"arc3,rad={_BEND}",
+            arrowstyle="-|>", mutation_scale=9, color=colour, linewidth=0.9,
+        )  # fmt: skip
+        axes.add_patch(arrow)
+        text = ", ".join(fact.label for fact in said)
+        at = min(_along(start, end), key=lambda point: sum(_overlap(_box(point, text), box) for box in taken))
+        taken.append(_box(at, text))
+        paper = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
+        axes.text(*at, text, ha="center", va="center", size=8, color=colour, bbox=paper, **_NO_MATH)
+    frame = {"boxstyle": "round", "facecolor": "white", "edgecolor": "#222222"}
+    for ident, text in texts.items():
+        axes.text(*place[ident], text, ha="center", va="center", size=8, bbox=frame, **_NO_MATH)
+    axes.set_xlim(-size[0] / 2, size[0] / 2)
+    axes.set_ylim(-size[1] / 2, size[1] / 2)
     axes.set_title(f"ticks [{segment.start}, {segment.end})", size=9)
     axes.axis("off")
+
+
+def _places(idents: Sequence[str], relations: Sequence[tuple[str, str]], size: tuple[float, float]) -> dict[str, Point]:
+    """Places on an ellipse, the same in every segment, swapped as long as that brings related objects nearer."""
+    count, (width, height) = len(idents), (size[0] / 2 - 0.8, size[1] / 2 - 0.5)
+    angles = [2 * math.pi * i / max(count, 1) for i in range(count)]
+    spots = [(width * math.sin(angle), height * math.cos(angle)) for angle in angles]
+    spot = {ident: i for i, ident in enumerate(idents)}
+
+    def length() -> float:
+        return sum(math.dist(spots[spot[a]], spots[spot[b]]) for a, b in relations)
+
+    best, improved = length(), True
+    while improved:
+        improved = False
+        for a, b in combinations(idents, 2):
+            spot[a], spot[b] = spot[b], spot[a]
+            if length() < best - 1e-9:
+                best, improved = length(), True
+            else:
+                spot[a], spot[b] = spot[b], spot[a]
+    return {ident: spots[i] for ident, i in spot.items()}
+
+
+def _box(center: Point, text: str) -> Box:
+    """Left, bottom, right, top of a text."""
+    lines = text.split("\n")
+    width, height = max(map(len, lines)) * _LABEL_SIZE[0] + 0.15, len(lines) * _LABEL_SIZE[1] + 0.1
+    return center[0] - width / 2, center[1] - height / 2, center[0] + width / 2, center[1] + height / 2
+
+
+def _overlap(a: Box, b: Box) -> float:
+    return max(0.0, min(a[2], b[2]) - max(a[0], b[0])) * max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
+
+
+def _rim(start: Point, end: Point, box: Box) -> Point:
+    """Where the straight line from ``start``, the middle of ``box``, to ``end`` leaves the box."""
+    dx, dy = end[0] - start[0], end[1] - start[1]
+    reach = min(
+        (box[2] - box[0]) / 2 / abs(dx) if dx else math.inf, (box[3] - box[1]) / 2 / abs(dy) if dy else math.inf, 1.0
+    )
+    return start[0] + reach * dx, start[1] + reach * dy
+
+
+def _along(start: Point, end: Point) -> list[Point]:
+    """Where on a bent arrow its label may stand, the middle first."""
+    bend = (
+        (start[0] + end[0]) / 2 + _BEND * (end[1] - start[1]),
+        (start[1] + end[1]) / 2 - _BEND * (end[0] - start[0]),
+    )
+    points = []
+    for t in (0.5, 0.42, 0.58, 0.35, 0.65, 0.28, 0.72):
+        a, b, c = (1 - t) ** 2, 2 * t * (1 - t), t**2
+        points.append(
+            (a * start[0] + b * bend[0] + c * end[0], a * start[1] + b * bend[1] + c * end[1]),
+        )
+    return points
