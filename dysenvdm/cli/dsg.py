@@ -1,4 +1,4 @@
-"""``dysenvdm dsg``: look at scene graph files, check them, compare them."""
+"""``dysenvdm dsg``: look at scene graph files, check them, compare them, change them."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from rich.text import Text
 from rich.tree import Tree
 
 from dysenvdm.cli.console import out, plain, say
-from planners.dsg import DSGError, DynamicSceneGraph, Segment, UserError
+from dysenvdm.files import check_parent
+from planners.dsg import SOURCES, DSGError, DynamicSceneGraph, Segment, UserError
 
-app = typer.Typer(add_completion=False, help="Show, check and compare scene graph files.")
+app = typer.Typer(add_completion=False, help="Show, check, compare and change scene graph files.")
 
 DsgFile = Annotated[Path, typer.Argument(metavar="FILE", help="A DSG file (JSON).")]
+Output = Annotated[Path, typer.Option("-o", "--output", help="The DSG file to write.")]
 
 
 @app.command()
@@ -75,20 +77,99 @@ def diff(
         raise typer.Exit(1)
 
 
+@app.command()
+def veto(
+    file: DsgFile,
+    source: Annotated[list[str], typer.Option(help="Facts of this source go; may be repeated. " + ", ".join(SOURCES))],
+    output: Output,
+) -> None:
+    """Delete all facts of a source, and the objects that only they mention."""
+    before = DynamicSceneGraph.load(file)
+    _save_changed(before, before.veto(source), output)  # type: ignore[arg-type]  # unknown sources are refused there
+
+
+@app.command()
+def edit(
+    file: DsgFile,
+    output: Output,
+    add: Annotated[
+        list[str], typer.Option(help="A fact or an object as JSON, like a line of the file; facts get source 'user'.")
+    ] = [],  # noqa: B006  # typer reads it, nobody writes
+    change: Annotated[
+        list[str],
+        typer.Option(
+            "--set",
+            metavar="WHAT.FIELD=VALUE",
+            help="Change a field: '3.predicate=lie down' of fact 3, '3.end=8', 'dog.label=cat' of an object; "
+            "nothing after '=' takes the field away.",
+        ),
+    ] = [],  # noqa: B006
+    remove: Annotated[list[str], typer.Option(metavar="WHAT", help="A fact's number or an object's id.")] = [],  # noqa: B006
+) -> None:
+    """Add, change or remove facts and objects; 'dsg show' numbers the facts. All edits are made as one step."""
+    from dysenvdm.cli.editing import edited
+
+    before = DynamicSceneGraph.load(file)
+    _save_changed(before, edited(before, add=add, change=change, remove=remove), output)
+
+
+@app.command()
+def audit(file: DsgFile) -> None:
+    """Show what each fact rests on; exit code 1 where one is not in the prompt that it claims, or contradicts another.
+
+    The words of the prompt stand beside each fact, and what the prompt lacks.
+    """
+    from planners.audit import audit as findings_of
+    from planners.audit import quoted
+
+    dsg = DynamicSceneGraph.load(file)
+    from dysenvdm.sheet import SOURCE_COLOURS, statement
+
+    out.print(Text(plain(dsg.prompt), "bold"))
+    table = Table(box=None, pad_edge=False)
+    for title in ("", "fact", "ticks", "source", "words of the prompt", "not in the prompt", "contradicts"):
+        table.add_column(title, overflow="fold")
+    findings = findings_of(dsg)
+    for found in findings:
+        fact = found.fact
+        table.add_row(
+            str(found.number),
+            Text(plain(statement(fact))),
+            f"[{fact.start}, {fact.end})",
+            Text(fact.source, SOURCE_COLOURS[fact.source]),
+            Text(plain(quoted(dsg.prompt, found.words))),
+            Text(plain(", ".join(found.missing)), "red" if found.ungrounded else ""),
+            Text(", ".join(map(str, found.against)), "red"),
+        )
+    out.print(table)
+    if any(found.ungrounded or found.against for found in findings):
+        raise typer.Exit(1)
+
+
+def _save_changed(before: DynamicSceneGraph, after: DynamicSceneGraph, output: Path) -> None:
+    check_parent(output)
+    after.save(output)
+    edits = before.diff(after)
+    for change in edits:
+        say(change.describe())
+    say(f"wrote {output}" if edits else f"wrote {output}, unchanged")
+
+
 def timeline(dsg: DynamicSceneGraph) -> Table:
-    """One line per fact, one column per tick, coloured by source."""
+    """One line per fact with its number, one column per tick, coloured by source."""
     from dysenvdm.sheet import SOURCE_COLOURS, statement
 
     table = Table(caption=_size(dsg), box=None, pad_edge=False)
+    table.add_column("", justify="right")
     table.add_column("fact")
     marks = "".join(str(tick).ljust(3) for tick in range(dsg.ticks))
     table.add_column(marks, no_wrap=True)
     table.add_column("source")
-    for fact in dsg.facts:
+    for number, fact in enumerate(dsg.facts, 1):
         bar = Text(
             "".join("██ " if fact.active(tick) else "·  " for tick in range(dsg.ticks)), SOURCE_COLOURS[fact.source]
         )
-        table.add_row(Text(plain(statement(fact))), bar, Text(fact.source, SOURCE_COLOURS[fact.source]))
+        table.add_row(str(number), Text(plain(statement(fact))), bar, Text(fact.source, SOURCE_COLOURS[fact.source]))
     return table
 
 

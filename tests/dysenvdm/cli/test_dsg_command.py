@@ -15,7 +15,7 @@ def test_show_draws_the_timeline_and_every_segment(run, dsg: DynamicSceneGraph, 
     done = run("dsg", "show", dsg_file)
     assert done.code == 0
     assert dsg.prompt in done.out
-    lines = {line.split("  ")[0]: line for line in done.out.splitlines()}
+    lines = {line.lstrip("0123456789 ").split("  ")[0]: line for line in done.out.splitlines()}
     assert lines["girl · walk to · box"].count("██") == 4
     assert lines["girl · happy"].count("██") == 3
     for segment in dsg.segments():
@@ -83,3 +83,61 @@ def test_diff_lists_edits_and_says_by_its_code_whether_there_are_any(run, only_l
     assert (less.code, less.out.strip()) == (1, "- girl · happy [5, 8) imagined")
     DynamicSceneGraph(ticks=3).save(tmp_path / "short.json")
     assert "8 and 3 ticks" in only_line(run("dsg", "diff", dsg_file, tmp_path / "short.json"))
+
+
+def test_veto_deletes_a_source_and_refuses_an_unknown_one(run, only_line, dsg, dsg_file: Path, tmp_path: Path) -> None:
+    done = run("dsg", "veto", dsg_file, "--source", "imagined", "-o", tmp_path / "less.json")
+    assert (done.code, "- girl · happy" in done.err) == (0, True)
+    assert DynamicSceneGraph.load(tmp_path / "less.json") == dsg.veto(["imagined"])
+    assert "'gossip'" in only_line(run("dsg", "veto", dsg_file, "--source", "gossip", "-o", tmp_path / "no.json"))
+    assert not (tmp_path / "no.json").exists()
+
+
+def test_edits_are_one_step_and_make_the_user_the_source(run, dsg: DynamicSceneGraph, dsg_file, tmp_path) -> None:
+    number = 1 + [fact.label for fact in dsg.facts].index("jump over")
+    more = '{"subject": "girl", "predicate": "near", "object": "dog", "start": 0, "end": 8}'
+    done = run(
+        "dsg", "edit", dsg_file, "-o", tmp_path / "edited.json",
+        "--set", f"{number}.predicate=lie down", "--set", f"{number}.object=", "--set", "girl.label=woman",
+        "--add", '{"id": "dog", "label": "dog"}', "--add", more, "--remove", 1,
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    after = DynamicSceneGraph.load(tmp_path / "edited.json")
+    said = {(fact.subject, fact.label, fact.object, fact.source) for fact in after.facts}
+    assert said == {
+        ("girl", "lie down", None, "user"),
+        ("girl", "near", "dog", "user"),
+        ("girl", "happy", None, "imagined"),
+    }
+    assert after.object("girl").label == "woman"
+    assert after.prompt == dsg.prompt
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "nothing to change"),
+        (["--set", "9.end=2"], "no fact has the number"),
+        (["--set", "1.end"], "WHAT.FIELD=VALUE"),
+        (["--set", "1.source=plan"], "has no field 'source'"),
+        (["--set", "1.end=soon"], "'soon' is not a tick"),
+        (["--set", "1.end=99"], "beyond the graph's 8 ticks"),
+        (["--remove", "girl"], "no object has the id 'girl'"),
+        (["--add", "{"], "not valid JSON"),
+        (["--add", '{"subject": "girl", "colour": "red", "start": 0, "end": 1}'], "colour"),
+    ],
+)
+def test_an_edit_that_cannot_be_made_leaves_no_file(run, only_line, dsg_file, tmp_path, arguments, message) -> None:
+    assert message in only_line(run("dsg", "edit", dsg_file, "-o", tmp_path / "edited.json", *arguments))
+    assert list(tmp_path.iterdir()) == [dsg_file]
+
+
+def test_audit_shows_the_words_and_its_code_tells_of_facts_without_them(run, dsg, dsg_file: Path, tmp_path) -> None:
+    done = run("dsg", "audit", dsg_file)
+    assert done.code == 0
+    lines = {line.split("  ")[1].strip(): line for line in done.out.splitlines() if " · " in line}
+    assert "girl walks to … box" in lines["girl · walk to · box"]
+    assert "happy" in lines["girl · happy"].split("imagined")[1]
+    claimed = Fact(subject="girl", predicate="eat", object="box", start=0, end=1, source="plan")
+    dsg.extended([claimed]).save(tmp_path / "claimed.json")
+    assert run("dsg", "audit", tmp_path / "claimed.json").code == 1
