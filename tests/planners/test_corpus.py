@@ -1,0 +1,152 @@
+"""Planning a corpus: every line once, whatever kills the run, and every failure named."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from planners.contracts import PlanResult, Progress
+from planners.corpus import plan_corpus
+from planners.dsg import ActionPlan, DynamicSceneGraph, Event, SceneObject, UserError
+
+ROOT = Path(__file__).parents[2]
+
+
+class OneGirl:
+    """Every prompt is a girl who walks; ``fail_at`` batches in, the planner is out of order."""
+
+    def __init__(self, fail_at: int | None = None, seconds: float = 0.0) -> None:
+        self.fail_at, self.seconds = fail_at, seconds
+        self.batches: list[list[str]] = []
+
+    def plan(
+        self, prompts: Sequence[str], *, ticks: int, seed: int, on_progress: Progress | None = None
+    ) -> list[PlanResult]:
+        del seed, on_progress
+        self.batches.append(list(prompts))
+        time.sleep(self.seconds)
+        if self.fail_at is not None and len(self.batches) > self.fail_at:
+            raise UserError("http://127.0.0.1:1: does not answer; start it")
+        return [self._result(prompt, ticks) for prompt in prompts]
+
+    def _result(self, prompt: str, ticks: int) -> PlanResult:
+        girl = SceneObject(id="girl", label="girl")
+        walk = Event(agent="girl", predicate="walk", start=0, end=ticks)
+        plan = ActionPlan(prompt=prompt, ticks=ticks, objects=(girl,), events=(walk,))
+        dsg = DynamicSceneGraph(prompt=prompt, ticks=ticks, objects=(girl,))
+        failed = "no verb" in prompt
+        return PlanResult(
+            prompt=prompt,
+            plan=None if failed else plan,
+            stages={"converted": dsg},
+            transcript=[],
+            degraded="no action was found" if failed else None,
+        )
+
+
+def captions(folder: Path, count: int) -> Path:
+    path = folder / "captions.jsonl"
+    path.write_text("".join(json.dumps({"caption": f"Girl number {i} walks."}) + "\n" for i in range(count)))
+    return path
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def planned(source: Path, output: Path, *planners: OneGirl, batch: int = 4, **settings: Any) -> dict[str, int]:
+    return dict(plan_corpus(source, output, planners or (OneGirl(),), ticks=8, seed=0, batch=batch, settings=settings))
+
+
+def test_every_line_is_written_once_with_its_dsg(tmp_path: Path) -> None:
+    source, output = captions(tmp_path, 10), tmp_path / "plans.jsonl"
+    assert planned(source, output) == {"valid": 10}
+    assert [line["line"] for line in lines(output)] == list(range(1, 11))
+    for line in lines(output):
+        assert DynamicSceneGraph.parse(line["dsg"]).prompt == line["prompt"]
+
+
+def test_several_planners_share_the_lines(tmp_path: Path) -> None:
+    source, output = captions(tmp_path, 40), tmp_path / "plans.jsonl"
+    workers = OneGirl(seconds=0.01), OneGirl(seconds=0.01)
+    assert planned(source, output, *workers) == {"valid": 40}
+    assert all(worker.batches for worker in workers)
+    assert sorted(line["line"] for line in lines(output)) == list(range(1, 41))
+
+
+def test_lines_that_cannot_be_planned_are_written_with_the_reason(tmp_path: Path) -> None:
+    source, output = tmp_path / "captions.jsonl", tmp_path / "plans.jsonl"
+    source.write_text(
+        '{"prompt": "A girl walks.", "id": "a"}\n\n{"prompt": "no verb"}\nnot json\n{"text": "?"}\n'
+        '{"prompt": "…", "id": 7}\n[1]\n{"prompt": "A girl', encoding="utf-8",
+    )  # fmt: skip
+    assert planned(source, output) == {"valid": 1, "failed": 6}
+    found = lines(output)
+    assert [line["line"] for line in found] == [1, 3, 4, 5, 6, 7, 8]
+    assert [line["id"] for line in found] == ["a", None, None, None, 7, None, None]
+    reasons = ("no action was found", "not valid JSON", "no 'prompt'", "no words", "no 'prompt'", "not valid JSON")
+    for line, reason in zip(found[1:], reasons, strict=True):
+        assert (line["status"], line["plan"]) == ("failed", None)
+        assert reason in line["reason"]
+
+
+def test_a_torn_line_is_planned_again_and_nothing_is_doubled(tmp_path: Path) -> None:
+    source, whole, torn = captions(tmp_path, 10), tmp_path / "whole.jsonl", tmp_path / "torn.jsonl"
+    planned(source, whole)
+    for cut in (1, 200, whole.stat().st_size // 2, whole.stat().st_size - 1):
+        planned(source, torn)
+        os.truncate(torn, cut)
+        again = OneGirl()
+        assert planned(source, torn, again) == {"valid": 10}
+        assert torn.read_bytes() == whole.read_bytes()
+        assert sum(map(len, again.batches)) == 10 - whole.read_bytes()[:cut].count(b"\n")
+
+
+def test_a_planner_that_fails_leaves_what_is_done_and_the_next_run_goes_on(tmp_path: Path) -> None:
+    source, output = captions(tmp_path, 20), tmp_path / "plans.jsonl"
+    with pytest.raises(UserError, match=r"does not answer.*8 of 20 lines are written"):
+        planned(source, output, OneGirl(fail_at=2))
+    assert len(lines(output)) == 8
+    assert planned(source, output) == {"valid": 20}
+    assert [line["line"] for line in lines(output)] == list(range(1, 21))
+
+
+def test_another_runs_output_is_refused(tmp_path: Path) -> None:
+    source, output = captions(tmp_path, 2), tmp_path / "plans.jsonl"
+    planned(source, output, planner="a")
+    with pytest.raises(UserError, match=r"begun with planner = 'a', not 'b'"):
+        planned(source, output, planner="b")
+    foreign = tmp_path / "mine.txt"
+    foreign.write_text("dear diary\n")
+    with pytest.raises(UserError, match="does not say what it is"):
+        planned(source, foreign)
+    with pytest.raises(UserError, match="cannot be read"):
+        planned(tmp_path / "none.jsonl", output)
+
+
+def test_kill_9_at_any_moment_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    source, output = captions(tmp_path, 60), tmp_path / "plans.jsonl"
+    code = (
+        "import sys; from pathlib import Path; sys.path[:0] = sys.argv[3:]\n"
+        "from test_corpus import OneGirl, planned\n"
+        "planned(Path(sys.argv[1]), Path(sys.argv[2]), OneGirl(seconds=0.02), OneGirl(seconds=0.03), batch=2)"
+    )
+    command = [sys.executable, "-c", code, str(source), str(output), str(ROOT), str(Path(__file__).parent)]
+    for _ in range(3):
+        running = subprocess.Popen(command)
+        before = output.stat().st_size if output.exists() else 0
+        while running.poll() is None and (output.stat().st_size if output.exists() else 0) <= before + 500:
+            time.sleep(0.005)
+        running.send_signal(signal.SIGKILL)
+        running.wait()
+    subprocess.run(command, check=True)
+    assert sorted(line["line"] for line in lines(output)) == list(range(1, 61))
