@@ -53,7 +53,7 @@ def build_plugin_manager() -> tuple[pluggy.PluginManager, dict[str, str]]:
 
 
 def registry() -> Registry:
-    """Ask every plugin for its planners; raises :class:`UserError` where two give the same name."""
+    """Ask every plugin for its planners, the built-in ones first; a plugin that takes a used name is broken."""
     manager, broken = build_plugin_manager()
     planners: dict[str, PlannerInfo] = {}
     for plugin, _ in manager.list_name_plugin():
@@ -62,12 +62,13 @@ def registry() -> Registry:
         except Exception as error:  # as above: any error of a plugin is that plugin's
             broken[plugin] = _reason(error)
             continue
-        for info in found:
-            if info.name in planners:
-                raise UserError(
-                    f"planner {info.name!r}: given by both {planners[info.name].plugin!r} and {plugin!r}; uninstall one"
-                )
-            planners[info.name] = info
+        names = [info.name for info in found]
+        taken = next((name for i, name in enumerate(names) if name in planners or name in names[:i]), None)
+        if taken is not None:
+            owner = planners[taken].plugin if taken in planners else plugin
+            broken[plugin] = f"its planner {taken!r} has the name of one of {owner!r}; uninstall one of the two"
+            continue
+        planners.update(zip(names, found, strict=True))
     return Registry(planners, broken)
 
 

@@ -38,8 +38,8 @@ class Finding:
 
 @app.command()
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False) -> None:
-    """Check Python, libraries, memory, disk and models; exit code 1 where something is broken."""
-    findings = [*machine(), *libraries(), *weights()]
+    """Check Python, libraries, memory, disk, models and plugins; exit code 1 where something is broken."""
+    findings = [*machine(), *libraries(), *weights(), *planner_plugins()]
     if as_json:
         print_json([asdict(finding) for finding in findings])
     else:
@@ -110,6 +110,15 @@ def weights() -> Iterator[Finding]:
                 else "install dysenvdm again: it ships with it"
             )
             yield Finding(f"model {name}", "error", "missing", mend)
+
+
+def planner_plugins() -> Iterator[Finding]:
+    """The planners that can be named, and plugins that could not be used."""
+    from planners.plugins import broken_plugins, planner_names
+
+    yield Finding("planners", "ok", ", ".join(planner_names()))
+    for name, reason in broken_plugins().items():
+        yield Finding(f"plugin {name}", "warning", reason, "mend it, or pip uninstall its distribution")
 
 
 def _version(distribution: str) -> str | None:

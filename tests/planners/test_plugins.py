@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import re
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from importlib.metadata import EntryPoint
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -11,7 +17,7 @@ import pytest
 
 from planners import plugins
 from planners.contracts import PlanResult, Progress
-from planners.dsg import UserError
+from planners.dsg import DynamicSceneGraph, UserError
 from planners.hookspecs import Register, hookimpl
 
 
@@ -107,7 +113,57 @@ def test_a_plugin_with_an_unknown_hook_is_named(install: Callable[..., None]) ->
     assert "good-planner" in plugins.planner_names()
 
 
-def test_two_planners_of_one_name_are_refused_with_both_plugins(install: Callable[..., None]) -> None:
-    install(one=plugin("twin"), two=plugin("twin"))
-    with pytest.raises(UserError, match=r"'twin': given by both '(one|two)' and '(one|two)'; uninstall one"):
-        plugins.planner_names()
+def test_a_plugin_that_takes_a_used_name_is_named_and_all_others_go_on(install: Callable[..., None]) -> None:
+    install(one=plugin("twin"), two=plugin("twin"), thief=plugin("smollm2"), good=plugin("good-planner"))
+    assert {"twin", "good-planner", "smollm2"} <= set(plugins.planner_names())
+    broken = plugins.broken_plugins()
+    assert len({"one", "two"} & set(broken)) == 1
+    assert "'smollm2' has the name of one of 'built-in'" in broken["thief"]
+    assert plugins.planner_info()[0].plugin == "built-in"
+
+
+# -- a real second distribution ----------------------------------------------------------------------------------------
+
+DISTRIBUTION = Path(__file__).parents[1] / "planner_plugin"
+SCRIPT = "girl > walk to > box; girl > jump over > box, dog > run"
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that pip has installed the distribution into."""
+    folder = tmp_path_factory.mktemp("plugin")
+    source = shutil.copytree(DISTRIBUTION, folder / "source")
+    pip = [sys.executable, "-m", "pip", "install", "--no-deps", "--no-build-isolation", "--no-index", "-q"]
+    subprocess.run([*pip, "--target", folder / "site", source], check=True, capture_output=True)
+    return folder / "site"
+
+
+def dysenvdm(site: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
+    code = "from dysenvdm.cli.main import main; main()"
+    root = Path(__file__).parents[2]
+    path = os.pathsep.join(map(str, (site, root)))
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    return subprocess.run(command, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=False)
+
+
+def test_the_second_distributions_planner_is_listed_and_plans(installed: Path, tmp_path: Path) -> None:
+    listed = dysenvdm(installed, "planners")
+    assert "takes a script" in listed.stdout, listed.stderr
+    done = dysenvdm(installed, "plan", "--planner", "script", SCRIPT, "-o", tmp_path / "plan.json")
+    assert done.returncode == 0, done.stderr
+    said = {
+        (fact.subject, fact.label, fact.object, fact.start)
+        for fact in DynamicSceneGraph.load(tmp_path / "plan.json").facts
+    }
+    assert said == {("girl", "walk to", "box", 0), ("girl", "jump over", "box", 4), ("dog", "run", None, 4)}
+    refused = dysenvdm(installed, "plan", "--planner", "script", "a girl walks", "-o", tmp_path / "no.json")
+    assert refused.returncode == 2
+    assert "is not 'agent > action > target'" in refused.stderr
+
+
+def test_the_document_is_that_very_distribution() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "plugins.md").read_text(encoding="utf-8")
+    for language, name in (("python", "script_planner.py"), ("toml", "pyproject.toml")):
+        [block] = re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)
+        assert block == (DISTRIBUTION / name).read_text(encoding="utf-8")
+    assert len((DISTRIBUTION / "script_planner.py").read_text(encoding="utf-8").splitlines()) < 60

@@ -98,3 +98,10 @@ def test_doctor_knows_the_combinations_that_break(
 @pytest.mark.parametrize(("free", "level"), [(5.9, "warning"), (6.0, "ok")])
 def test_doctor_warns_of_little_memory(free: float, level: str) -> None:
     assert doctor._at_least("memory", free, doctor.MIN_MEMORY_GIB, "mend").level == level
+
+
+def test_doctor_names_planners_and_broken_plugins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("planners.plugins.broken_plugins", lambda: {"acme": "ImportError: no soup"})
+    planners, broken = doctor.planner_plugins()
+    assert "smollm2" in planners.found
+    assert (broken.name, broken.level, broken.found) == ("plugin acme", "warning", "ImportError: no soup")
