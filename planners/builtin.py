@@ -25,5 +25,7 @@ def smollm2(
     """Dysen on a local transformers model: a folder, by default the imported SmolLM2."""
     from planners.dysen import DysenPlanner
     from planners.engines.transformers import TransformersEngine
+    from planners.scene_imagination import visual_words
 
-    return DysenPlanner(TransformersEngine(model, device=device), imagine=imagine, temperature=temperature)
+    engine = TransformersEngine(model, device=device)
+    return DysenPlanner(engine, imagine=imagine, temperature=temperature, words=visual_words())

@@ -33,7 +33,7 @@ from planners.engines import Engine
 from planners.event_conversion import convert
 from planners.plan_assembly import Action, Cast, build_plan, cast_actions, phrases, retellings
 from planners.questions import Question, ask
-from planners.scene_imagination import SceneExample, polish_question, window_question
+from planners.scene_imagination import SceneExample, Vocabulary, polish_question, window_question
 
 __all__ = ["DysenPlanner", "PlanResult", "demonstrated"]
 
@@ -76,7 +76,8 @@ def _unmarked(text: str) -> str:
 class DysenPlanner:
     """Plans with any :class:`planners.engines.Engine`.
 
-    ``imagine=False`` ends after stage II. ``pool`` are the demonstrations that are shown; ``temperature`` 0 is greedy.
+    ``imagine=False`` ends after stage II; ``words`` are those that imagination may use, None for any. ``pool`` are the
+    demonstrations that are shown; ``temperature`` 0 is greedy.
     """
 
     def __init__(
@@ -86,9 +87,11 @@ class DysenPlanner:
         imagine: bool = True,
         temperature: float = 0.0,
         pool: Sequence[Demonstration] | None = None,
+        words: Vocabulary | None = None,
     ) -> None:
         self.engine = engine
         self.imagine = imagine
+        self.words = words
         self.temperature = temperature
         self.pool = demonstrations() if pool is None else tuple(pool)
 
@@ -204,7 +207,7 @@ class DysenPlanner:
             job.stages["imagined"] = job.stages["converted"]
         for index in range(max(map(len, raw.values()), default=0)):
             asked = [
-                (job, window_question(job.stages["imagined"], raw[id(job)], index, examples))
+                (job, window_question(job.stages["imagined"], raw[id(job)], index, examples, self.words))
                 for job in jobs
                 if index < len(raw[id(job)])
             ]
@@ -215,7 +218,7 @@ class DysenPlanner:
         examples = [scene_example(example) for example in self.pool[: FIRST["polish"]]]
         for job in jobs:
             job.stages["polished"] = job.stages["imagined"]
-        asked = [(job, polish_question(job.stages["imagined"], examples)) for job in jobs]
+        asked = [(job, polish_question(job.stages["imagined"], examples, self.words)) for job in jobs]
         for job, dsg in self._ask(asked, seed, fatal=False):
             job.stages["polished"] = dsg
 

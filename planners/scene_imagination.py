@@ -13,8 +13,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
+from importlib import resources
 from typing import Any
 
+from planners.audit import contradict
 from planners.dsg import STATED, DSGError, DynamicSceneGraph, Edit, Fact, SceneObject, Segment, Source
 from planners.language import slug
 from planners.questions import Question, chat
@@ -36,6 +39,26 @@ RELATIONS = (
 )
 _FREE = "[a-z]{3,12}( [a-z]{2,12}){0,2}"
 """Up to three words of the model's own."""
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The words that imagined lines may use. A small model that may spell anything spells "onle"."""
+
+    properties: tuple[str, ...]
+    things: tuple[str, ...]
+
+
+@cache
+def visual_words() -> Vocabulary:
+    """Some hundred words for what can be seen, ``planners/data/visual_words.txt``."""
+    text = resources.files("planners").joinpath("data", "visual_words.txt").read_text(encoding="utf-8")
+    words: dict[str, list[str]] = {"properties": [], "things": []}
+    for row in text.splitlines():
+        if not row.startswith("#"):
+            kind, _, listed = row.partition(": ")
+            words[kind] += listed.split()
+    return Vocabulary(tuple(words["properties"]), tuple(words["things"]))
 
 
 @dataclass(frozen=True)
@@ -82,18 +105,24 @@ def parse_line(
     return Fact(predicate=relation, object=ident, **span), new
 
 
-def line_pattern(dsg: DynamicSceneGraph) -> str:
+def line_pattern(dsg: DynamicSceneGraph, words: Vocabulary | None = None) -> str:
     """What an added line may look like: an object of the graph, then a property or a relation."""
     ids = "|".join(re.escape(thing.id) for thing in dsg.objects)
-    return f"({ids}) (is {_FREE}|({'|'.join(RELATIONS)}) ({ids}|{_FREE}))"
+    properties, things = (_FREE, _FREE)
+    if words is not None:
+        properties, things = (f"({'|'.join(listed)})" for listed in (words.properties, words.things))
+    return f"({ids}) (is {properties}|({'|'.join(RELATIONS)}) ({ids}|{things}))"
 
 
 def _add(dsg: DynamicSceneGraph, lines: Iterable[str], start: int, end: int, source: Source) -> DynamicSceneGraph:
-    """The graph with these lines added; raises ValueError where one says nothing new or no statement."""
+    """The graph with these lines added; raises ValueError where one says nothing new, or what cannot be."""
     for text in lines:
         fact, new = parse_line(text, dsg, start, end, source)
         if any(line(old).lower() == text.lower() for old in dsg.facts if old.start < end and start < old.end):
             raise ValueError(f"{text!r} is already there")
+        against = next((old for old in dsg.facts if old.source in STATED and contradict(old, fact)), None)
+        if against is not None:
+            raise ValueError(f"{text!r} contradicts {line(against)!r}, which the {against.source} states")
         try:
             dsg = dsg.extended([fact], new)
         except DSGError as error:
@@ -105,7 +134,11 @@ def _add(dsg: DynamicSceneGraph, lines: Iterable[str], start: int, end: int, sou
 
 
 def window_question(
-    dsg: DynamicSceneGraph, raw: Sequence[Segment], index: int, examples: Sequence[SceneExample]
+    dsg: DynamicSceneGraph,
+    raw: Sequence[Segment],
+    index: int,
+    examples: Sequence[SceneExample],
+    words: Vocabulary | None = None,
 ) -> Question[DynamicSceneGraph]:
     """Ask what else segment ``index`` of ``raw`` shows; the answer is ``dsg`` with the lines added in its ticks."""
     segment = raw[index]
@@ -115,7 +148,7 @@ def window_question(
         at = min(index, len(segments) - 1)
         enriched = enriched_example(example, upto=at)
         shown.append((_window(enriched, segments, at), {"add": list(example.imagined[at][:MAX_ADDED])}))
-    item = {"type": "string", "pattern": f"^{line_pattern(dsg)}$"}
+    item = {"type": "string", "pattern": f"^{line_pattern(dsg, words)}$"}
     return Question(
         step=f"imagine {index + 1}/{len(raw)}",
         messages=chat("imagine", shown, _window(dsg, raw, index)),
@@ -153,12 +186,14 @@ def _listed(facts: Sequence[Fact]) -> str:
 # -- round 2: the polish ---------------------------------------------------------------------------------------------
 
 
-def polish_question(dsg: DynamicSceneGraph, examples: Sequence[SceneExample]) -> Question[DynamicSceneGraph]:
+def polish_question(
+    dsg: DynamicSceneGraph, examples: Sequence[SceneExample], words: Vocabulary | None = None
+) -> Question[DynamicSceneGraph]:
     """Ask for edits of the whole enriched graph; the answer is the graph after them."""
     facts = dsg.facts
     mine = [number for number, fact in enumerate(facts, 1) if fact.source not in STATED]
     shown = [_polished_example(example) for example in examples]
-    text = line_pattern(dsg)
+    text = line_pattern(dsg, words)
     changes = {"type": "string", "pattern": f"^({'|'.join(map(str, mine))}): {text}$"}
     schema = _object(
         {

@@ -11,9 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from planners.demonstrations import demonstrations
-from planners.dsg import STATED, DynamicSceneGraph
+from planners.dsg import STATED, DynamicSceneGraph, Fact
 from planners.dysen import scene_example
-from planners.scene_imagination import enriched_example, line, line_pattern, polish, polish_question, window_question
+from planners.scene_imagination import (
+    Vocabulary,
+    enriched_example,
+    line,
+    line_pattern,
+    polish,
+    polish_question,
+    visual_words,
+    window_question,
+)
 
 EXAMPLES = [scene_example(example) for example in demonstrations()]
 DSG = DynamicSceneGraph.parse(
@@ -77,9 +86,26 @@ def test_a_reply_of_another_shape_is_refused(value: Any) -> None:
         window_question(DSG, DSG.segments(), 0, ()).check(value)
 
 
-@given(st.data())
-def test_every_line_that_the_schema_allows_is_a_statement_or_refused_for_its_meaning(data: st.DataObject) -> None:
-    text = data.draw(st.from_regex(re.compile(line_pattern(DSG), re.ASCII), fullmatch=True))
+def test_what_contradicts_the_prompt_or_the_plan_is_refused() -> None:
+    stated = Fact(subject="girl", predicate="on", object="ball", start=0, end=DSG.ticks, source="prompt")
+    dsg = DSG.extended([stated])
+    with pytest.raises(ValueError, match="contradicts 'girl on ball', which the prompt states"):
+        add(dsg, 0, "girl under ball")
+    assert add(dsg, 0, "girl near ball") != dsg
+
+
+def test_the_visual_words_are_plain_and_each_is_there_once() -> None:
+    for words in (visual_words().properties, visual_words().things):
+        assert len(words) > 80
+        assert all(re.fullmatch("[a-z]+", word) for word in words)
+        assert len(set(words)) == len(words)
+
+
+@given(st.data(), st.sampled_from([None, visual_words()]))
+def test_every_line_that_the_schema_allows_is_a_statement_or_refused_for_its_meaning(
+    data: st.DataObject, words: Vocabulary | None
+) -> None:
+    text = data.draw(st.from_regex(re.compile(line_pattern(DSG, words), re.ASCII), fullmatch=True))
     subject, _, rest = text.partition(" ")
     if rest.endswith(f" {subject}") and not rest.startswith("is "):
         with pytest.raises(ValueError, match="to itself"):
