@@ -268,7 +268,7 @@ def refer_question(
     prompt: str, clause: Clause, options: Mapping[Retelling, T], examples: Sequence[Demonstration]
 ) -> Question[T]:
     """Ask to retell a clause without pronouns, as one of ``options``; the answer is that option's value."""
-    told = {_retold(clause, *retelling): answer for retelling, answer in options.items()}
+    told = {retold(clause, *retelling): answer for retelling, answer in options.items()}
     shown = [
         (f"{example.prompt}\n{asked}", answer) for example in examples for asked, answer in example.references.items()
     ]
@@ -281,7 +281,8 @@ def refer_question(
     )
 
 
-def _retold(clause: Clause, agent: str | None, target: str | None) -> str:
+def retold(clause: Clause, agent: str | None, target: str | None) -> str:
+    """The clause's words with these for its agent and its target; None keeps its own."""
     lead = clause.subject[: len(clause.subject) - len(clause.agent)]
     subject = clause.subject if agent is None else (*lead, agent)
     rest = clause.rest

@@ -1,8 +1,9 @@
-"""The hand-written examples that prompts show to a language model (in-context learning), and how they are picked.
+"""The examples that prompts show to a language model (in-context learning), and how they are picked.
 
-A demonstration carries its marks as stage I asks for them, its events in order of occurrence, and the facts that a
-person imagined for each of its steps. :func:`planners.dysen.demonstrated` turns the marks into plan, DSG and enriched
-DSG.
+Some are hand-written, others are captions of the Stage world, whose marks are right by construction (written by
+``dysenvdm/studies/stage_demonstrations.py``). A demonstration carries its marks as stage I asks for them, its events in
+order of occurrence, and the facts imagined for each of its steps. :func:`planners.dysen.demonstrated` turns the marks
+into plan, DSG and enriched DSG.
 """
 
 from __future__ import annotations
@@ -51,8 +52,12 @@ class Demonstration(BaseModel):
 
 @cache
 def demonstrations() -> tuple[Demonstration, ...]:
-    """All of them, in the file's order: the more a prompt can learn from one, the earlier it stands."""
-    text = resources.files("planners").joinpath("demonstrations.json").read_text(encoding="utf-8")
+    """The hand-written ones, those first from which a prompt learns most, then those of the Stage world."""
+    return (*_read("demonstrations.json"), *_read("stage_demonstrations.json"))
+
+
+def _read(name: str) -> tuple[Demonstration, ...]:
+    text = resources.files("planners").joinpath(name).read_text(encoding="utf-8")
     return tuple(Demonstration.model_validate(item) for item in json.loads(text))
 
 

@@ -108,7 +108,7 @@ def parse_line(
 def line_pattern(dsg: DynamicSceneGraph, words: Vocabulary | None = None) -> str:
     """What an added line may look like: an object of the graph, then a property or a relation."""
     ids = "|".join(re.escape(thing.id) for thing in dsg.objects)
-    properties, things = (_FREE, _FREE)
+    properties, things = f"(in an? )?{_FREE}", _FREE
     if words is not None:
         properties, things = (f"({'|'.join(listed)})" for listed in (words.properties, words.things))
     return f"({ids}) (is {properties}|({'|'.join(RELATIONS)}) ({ids}|{things}))"
