@@ -80,6 +80,7 @@ def ask(engine: Engine, questions: Sequence[Question[T]], *, seed: int, temperat
                 max_tokens=questions[i].max_tokens,
                 temperature=temperature,
                 seed=seed + attempt,
+                attempt=attempt,
             )
             for i in pending
         ]
@@ -106,8 +107,10 @@ def _judge(
         error = f"the reply was cut off after {reply.completion_tokens} tokens"
     else:
         try:
-            value = question.check(json.loads(text))
-        except json.JSONDecodeError as problem:
+            found = json.loads(text)
+            _check_keys(question.json_schema, found)
+            value = question.check(found)
+        except (json.JSONDecodeError, RecursionError) as problem:
             error = f"the reply is not JSON ({problem})"
         except ValueError as problem:
             error = str(problem)
@@ -117,7 +120,7 @@ def _judge(
         engine=engine,
         messages=messages,
         reply=text,
-        thinking=thinking,
+        thinking="\n".join(part for part in (reply.thinking, thinking) if part),
         finish_reason=reply.finish_reason,
         prompt_tokens=reply.prompt_tokens,
         completion_tokens=reply.completion_tokens,
@@ -125,6 +128,13 @@ def _judge(
         error=error,
     )
     return Answer(value, error, ()), call
+
+
+def _check_keys(schema: dict[str, Any], value: Any) -> None:
+    """Raise ValueError for keys that a reply invented: not every engine's constraint is to be trusted."""
+    invented = value.keys() - schema["properties"].keys() if "properties" in schema and isinstance(value, dict) else ()
+    if invented:
+        raise ValueError(f"nobody asked for {', '.join(map(repr, sorted(invented)))}")
 
 
 def _with_complaint(messages: tuple[Message, ...], reply: Reply, error: str) -> tuple[Message, ...]:

@@ -8,6 +8,7 @@ truthfully why it stopped; the planner validates, repairs and records.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -27,7 +28,8 @@ class Message(BaseModel):
 class Request(BaseModel):
     """One question: the chat so far, the JSON schema that binds the reply, and how to decode.
 
-    ``temperature`` 0 is greedy. ``seed`` decides the sample alone, whatever else is in the batch.
+    ``temperature`` 0 is greedy. ``seed`` decides the sample alone, whatever else is in the batch. ``attempt`` counts
+    from 0 how often the same was asked before.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
@@ -37,12 +39,14 @@ class Request(BaseModel):
     max_tokens: Annotated[int, Field(ge=1)]
     temperature: Annotated[float, Field(ge=0)] = 0.0
     seed: int = 0
+    attempt: Annotated[int, Field(ge=0)] = 0
 
 
 class Reply(BaseModel):
     """One answer. ``finish_reason`` "length" means that the text was cut off: the planner treats it as a failure.
 
-    ``seconds`` is the wall time of the whole batch that the reply was part of.
+    ``thinking`` is what the model thought, where the engine gets it apart from ``text``. ``seconds`` is the wall time
+    of the whole batch that the reply was part of.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -52,6 +56,21 @@ class Reply(BaseModel):
     prompt_tokens: int
     completion_tokens: int
     seconds: float
+    thinking: str = ""
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What an engine states about itself.
+
+    ``constrained``: a reply cannot leave its request's schema. ``batched``: many requests together take less time than
+    one by one. ``seeded``: the same request always gets the same reply. ``local``: nothing leaves the machine.
+    """
+
+    constrained: bool
+    batched: bool
+    seeded: bool
+    local: bool
 
 
 class Engine(Protocol):
@@ -61,6 +80,9 @@ class Engine(Protocol):
     def name(self) -> str:
         """What the transcript calls it: the model's name and how it runs."""
         ...
+
+    @property
+    def capabilities(self) -> Capabilities: ...
 
     def generate(self, requests: Sequence[Request]) -> list[Reply]:
         """Answer all requests, in order. Raises :class:`planners.dsg.UserError` for what a user can mend."""

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from planners.dsg import UserError
-from planners.engines import Reply, Request
+from planners.engines import Capabilities, Reply, Request
 
 DEFAULT_MODEL = "smollm2-135m-instruct"
 KEPT_PREFIXES = 8
@@ -47,6 +47,8 @@ class TransformersEngine:
     depends neither on what else is in the batch nor on the machine's 16-bit kernels; raises :class:`UserError` where
     the folder holds no usable model.
     """
+
+    capabilities = Capabilities(constrained=True, batched=True, seeded=True, local=True)
 
     def __init__(
         self, model: str | os.PathLike[str] | None = None, *, device: str = "auto", max_batch: int = 32

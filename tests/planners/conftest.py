@@ -11,7 +11,7 @@ from hypothesis import settings
 
 from planners.action_planning import order_question, parsed
 from planners.demonstrations import Demonstration, demonstrations
-from planners.engines import Reply, Request
+from planners.engines import Capabilities, Reply, Request
 from planners.questions import instructions
 
 # A busy machine is no bug: what is checked is what code does, not how fast.
@@ -35,6 +35,7 @@ class Oracle:
     """Answers from the demonstrations' marks; ``twist`` may answer instead. ``batches`` are the requests it got."""
 
     name = "oracle"
+    capabilities = Capabilities(constrained=True, batched=True, seeded=True, local=True)
 
     def __init__(self, twist: Twist | None = None) -> None:
         self.twist = twist
