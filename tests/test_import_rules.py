@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 HOUSES = ("planners", "dysenvdm", "serving", "recipes")
 ROOF = ("dysenvdm.cli", "dysenvdm.studies")
-HEAVY = ("torch", "transformers", "diffusers", "outlines", "matplotlib", "numpy", "PIL", "av", "deepspeed")
+HEAVY = ("torch", "transformers", "diffusers", "outlines", "matplotlib", "numpy", "PIL", "av", "deepspeed", "openai")
 
 
 def modules(house: str) -> Iterator[tuple[str, Path]]:
