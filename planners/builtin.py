@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 
 from planners.contracts import Planner
+from planners.dsg import UserError
 from planners.hookspecs import Register, hookimpl
 
 
@@ -16,6 +18,18 @@ def register_planners(register: Register) -> None:
         "Dysen's three stages on SmolLM2-135M-Instruct, in this process, on CPU or GPU",
         "the model: dysenvdm models import smollm2-135m-instruct",
         smollm2,
+    )
+    register(
+        "openai",
+        "Dysen's three stages on ChatGPT or on any server that speaks its protocol",
+        "pip install 'dysenvdm[openai]', and OPENAI_API_KEY or --base-url",
+        openai,
+    )
+    register(
+        "replay",
+        "the plan of a recorded transcript once more, without a language model",
+        "--planner-option transcript=FILE",
+        replay,
     )
 
 
@@ -29,3 +43,32 @@ def smollm2(
 
     engine = TransformersEngine(model, device=device)
     return DysenPlanner(engine, imagine=imagine, temperature=temperature, words=visual_words())
+
+
+def openai(
+    model: str | None = None,
+    *,
+    base_url: str | None = None,
+    budget: float = 300.0,
+    concurrency: int = 8,
+    thinking_tokens: int = 0,
+    imagine: bool = True,
+    temperature: float = 0.0,
+) -> Planner:
+    """Dysen on a chat-completions endpoint; the options are those of :class:`planners.engines.openai.OpenAIEngine`."""
+    if find_spec("openai") is None:
+        raise UserError("planner 'openai': needs the openai library; run: pip install 'dysenvdm[openai]'")
+    from planners.dysen import DysenPlanner
+    from planners.engines.openai import OpenAIEngine
+
+    engine = OpenAIEngine(
+        model, base_url=base_url, budget=budget, concurrency=concurrency, thinking_tokens=thinking_tokens
+    )
+    return DysenPlanner(engine, imagine=imagine, temperature=temperature)
+
+
+def replay(transcript: str | os.PathLike[str]) -> Planner:
+    """The plan of a transcript that ``dysenvdm plan --transcript`` wrote."""
+    from planners.replay import ReplayPlanner
+
+    return ReplayPlanner(transcript)

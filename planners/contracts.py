@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict
@@ -58,9 +58,14 @@ class PlanResult(BaseModel):
     @property
     def transcript_sha256(self) -> str:
         """SHA-256 of the calls without their seconds: the same conversation has the same hash on every machine."""
-        calls = [call.model_dump(mode="json", exclude={"seconds"}) for call in self.transcript]
-        text = json.dumps(calls, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()
+        return calls_sha256(self.transcript)
+
+
+def calls_sha256(calls: Iterable[Call]) -> str:
+    """SHA-256 of calls as hexadecimal text, their seconds left out."""
+    plain = [call.model_dump(mode="json", exclude={"seconds"}) for call in calls]
+    text = json.dumps(plain, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 class Planner(Protocol):

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
-from typing import Any
+from typing import Any, get_type_hints
 
 import pluggy
+from pydantic import PydanticUserError, TypeAdapter, ValidationError
 
 from planners import builtin, hookspecs
 from planners.contracts import Planner
-from planners.dsg import UserError
+from planners.dsg import UserError, one_line
 
 DEFAULT_PLANNER = "smollm2"
 
@@ -100,11 +102,48 @@ def broken_plugins() -> dict[str, str]:
 
 
 def get_planner(name: str, **options: Any) -> Planner:
-    """Build a planner; raises :class:`UserError` for an unknown name, or where what it needs is not there."""
+    """Build a planner; raises :class:`UserError` for an unknown name or option, or where what it needs is not there."""
+    return _info(name).factory(**check_options(name, options))
+
+
+def check_options(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """A planner's options as its factory takes them: values given as text are converted to the parameter's type.
+
+    Raises :class:`UserError` naming an option that the planner does not take, needs, or cannot read.
+    """
+    factory = _info(name).factory
+    parameters = inspect.signature(factory).parameters.values()
+    taken = [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters)
+    for key in options:
+        if key not in taken and not takes_any:
+            raise UserError(f"planner {name!r}: takes no option {key!r}; it takes: {', '.join(taken) or 'none'}")
+    for p in parameters:
+        if p.name in taken and p.default is p.empty and p.name not in options:
+            raise UserError(f"planner {name!r}: needs the option {p.name!r}: --planner-option {p.name}=VALUE")
+    return {key: _converted(factory, name, key, value) for key, value in options.items()}
+
+
+def _converted(factory: Callable[..., Planner], planner: str, key: str, value: Any) -> Any:
+    """``value`` as the parameter ``key`` is annotated, where it is text and the annotation is understood."""
+    if not isinstance(value, str):
+        return value
+    try:
+        hints = get_type_hints(factory.__init__ if inspect.isclass(factory) else factory)
+        adapter: TypeAdapter[Any] = TypeAdapter(hints.get(key, str))
+    except (NameError, TypeError, PydanticUserError):  # a plugin may annotate as it likes
+        return value
+    try:
+        return adapter.validate_python(value)
+    except ValidationError as error:
+        raise UserError(f"planner {planner!r}: option {key}={value[:60]!r}: {one_line(error)}") from None
+
+
+def _info(name: str) -> PlannerInfo:
     known = registry().planners
     if name not in known:
         raise UserError(f"planner {name!r}: no such planner; there are: {', '.join(sorted(known))}")
-    return known[name].factory(**options)
+    return known[name]
 
 
 def _reason(error: Exception) -> str:

@@ -88,7 +88,7 @@ def reply(text: str, finish_reason: str = "stop") -> Reply:
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def oracle() -> Callable[..., Oracle]:
     return Oracle
 

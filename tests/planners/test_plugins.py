@@ -167,3 +167,26 @@ def test_the_document_is_that_very_distribution() -> None:
         [block] = re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)
         assert block == (DISTRIBUTION / name).read_text(encoding="utf-8")
     assert len((DISTRIBUTION / "script_planner.py").read_text(encoding="utf-8").splitlines()) < 60
+
+
+# -- options -------------------------------------------------------------------------------------------------------------
+
+
+def test_options_are_converted_where_a_plugins_annotations_are_understood(install: Callable[..., None]) -> None:
+    def strange(depth: Unknown = 1, **others: Any) -> EchoPlanner:  # type: ignore[name-defined]  # noqa: F821
+        return EchoPlanner(depth=depth, **others)
+
+    @hookimpl
+    def register_planners(register: Register) -> None:
+        register("strange", "helps", "nothing", strange)
+        register("echo", "helps", "nothing", EchoPlanner)
+
+    install(acme=module(register_planners=register_planners))
+    assert plugins.check_options("strange", {"depth": "3", "x": "y"}) == {"depth": "3", "x": "y"}
+    assert plugins.check_options("echo", {"depth": "3"}) == {"depth": "3"}
+    assert plugins.check_options("smollm2", {"imagine": "false", "temperature": "1"}) == {
+        "imagine": False,
+        "temperature": 1.0,
+    }
+    with pytest.raises(UserError, match=r"'smollm2': takes no option 'base_url'; it takes: model, device, imagine"):
+        plugins.get_planner("smollm2", base_url="http://here")

@@ -1,0 +1,160 @@
+"""Replay: a recorded transcript gives the same scene graph again, without a language model.
+
+A transcript holds one prompt's plan: what was asked for, every call, and the hashes of calls and result. Each question
+is answered by its content, so what cannot be found was asked by another version of the planner, and that is said.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections import defaultdict, deque
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from planners.contracts import Call, PlanResult, Progress, calls_sha256, check_prompts
+from planners.dsg import DynamicSceneGraph, UserError, one_line
+from planners.dysen import DysenPlanner
+from planners.engines import Capabilities, Message, Reply, Request
+
+FORMAT: Literal["dysenvdm.transcript/1"] = "dysenvdm.transcript/1"
+
+
+class Transcript(BaseModel):
+    """What ``dysenvdm plan --transcript`` writes. ``planner`` is the one that planned; ``sha256`` that of the calls
+    without their seconds, ``dsg_sha256`` that of the scene graph file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format: Literal["dysenvdm.transcript/1"] = FORMAT
+    prompt: str
+    planner: str
+    ticks: int
+    seed: int
+    imagine: bool
+    sha256: str
+    dsg_sha256: str
+    calls: tuple[Call, ...]
+
+    @classmethod
+    def of(cls, result: PlanResult, *, planner: str, ticks: int, seed: int) -> Transcript:
+        """The transcript of a plan."""
+        return cls(
+            prompt=result.prompt,
+            planner=planner,
+            ticks=ticks,
+            seed=seed,
+            imagine="polished" in result.stages,
+            sha256=result.transcript_sha256,
+            dsg_sha256=_dsg_sha256(result.dsg),
+            calls=tuple(result.transcript),
+        )
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Transcript:
+        """Read a transcript; raises :class:`UserError` where the file cannot be read, is of another version or was
+        changed."""
+        try:
+            data: Any = json.loads(Path(path).read_bytes())
+        except OSError as error:
+            raise UserError(f"{path}: cannot be read ({error.strerror or error})") from None
+        except (ValueError, RecursionError) as error:
+            raise UserError(f"{path}: not valid JSON ({error})") from None
+        version = data.get("format") if isinstance(data, dict) else None
+        if version != FORMAT:
+            said = f"its format is {str(version)[:60]!r}" if version else "it has no format"
+            raise UserError(f"{path}: not a transcript that can be replayed ({said}, not {FORMAT!r}); plan anew")
+        try:
+            transcript = cls.model_validate(data)
+        except ValidationError as error:
+            raise UserError(f"{path}: {one_line(error)}") from None
+        if calls_sha256(transcript.calls) != transcript.sha256:
+            raise UserError(f"{path}: its calls do not have the recorded SHA-256, so it was changed; plan anew")
+        return transcript
+
+    def to_json(self) -> str:
+        """The file's text."""
+        return self.model_dump_json(indent=1) + "\n"
+
+
+class ReplayEngine:
+    """An :class:`planners.engines.Engine` that answers from a transcript; ``where`` names it in errors.
+
+    Questions that are asked alike get their replies in the recorded order.
+    """
+
+    capabilities = Capabilities(constrained=False, batched=True, seeded=True, local=True)
+
+    def __init__(self, transcript: Transcript, where: str = "transcript") -> None:
+        self.name = transcript.calls[0].engine if transcript.calls else "replay"
+        self._where = where
+        self._calls: defaultdict[tuple[tuple[Message, ...], int], deque[Call]] = defaultdict(deque)
+        for call in transcript.calls:
+            self._calls[call.messages, call.attempt].append(call)
+
+    def generate(self, requests: Sequence[Request]) -> list[Reply]:
+        """The recorded replies; raises :class:`UserError` for a request that the transcript does not have."""
+        return [self._recorded(request) for request in requests]
+
+    def _recorded(self, request: Request) -> Reply:
+        calls = self._calls[request.messages, request.attempt]
+        if not calls:
+            raise UserError(
+                f"{self._where}: has no answer to {request.messages[-1].content[:60]!r} (attempt {request.attempt}); "
+                f"it was recorded by another version or with other options: plan anew"
+            )
+        call = calls.popleft()
+        return Reply(
+            # An empty thought, so that whatever the reply says is not taken for one.
+            text=f"<think></think>{call.reply}" if "</think>" in call.reply else call.reply,
+            thinking=call.thinking,
+            finish_reason=call.finish_reason,
+            prompt_tokens=call.prompt_tokens,
+            completion_tokens=call.completion_tokens,
+            seconds=call.seconds,
+        )
+
+
+class ReplayPlanner:
+    """Plans one prompt by its transcript. The seed decides nothing: it is the recorded one."""
+
+    def __init__(self, transcript: str | os.PathLike[str]) -> None:
+        self.where = str(transcript)
+        self.transcript = Transcript.load(transcript)
+
+    def plan(
+        self, prompts: Sequence[str], *, ticks: int, seed: int, on_progress: Progress | None = None
+    ) -> list[PlanResult]:
+        """See :class:`planners.contracts.Planner`; raises :class:`UserError` where the transcript has another prompt or
+        number of ticks, or where this version of the planner makes another plan of it."""
+        del seed
+        check_prompts(prompts, ticks)
+        for prompt in prompts:
+            if prompt != self.transcript.prompt:
+                raise UserError(f"{self.where}: is of the prompt {self.transcript.prompt!r}, not of {prompt[:60]!r}")
+        if ticks != self.transcript.ticks:
+            raise UserError(f"{self.where}: is of {self.transcript.ticks} ticks; add --ticks {self.transcript.ticks}")
+        results = []
+        for i, _ in enumerate(prompts):
+            if on_progress:
+                on_progress("replaying", i / len(prompts))
+            results.append(self._replayed())
+        if on_progress:
+            on_progress("planned", 1.0)
+        return results
+
+    def _replayed(self) -> PlanResult:
+        kept = self.transcript
+        planner = DysenPlanner(ReplayEngine(kept, self.where), imagine=kept.imagine)
+        [result] = planner.plan([kept.prompt], ticks=kept.ticks, seed=kept.seed)
+        if result.transcript_sha256 != kept.sha256 or _dsg_sha256(result.dsg) != kept.dsg_sha256:
+            raise UserError(f"{self.where}: replayed, it gives another plan than recorded; plan anew")
+        return result
+
+
+def _dsg_sha256(dsg: DynamicSceneGraph) -> str:
+    return hashlib.sha256(dsg.to_json().encode()).hexdigest()
