@@ -15,7 +15,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dysenvdm.cli.console import progress_bars, say
-from dysenvdm.cli.planning import check_planner, checked_prompt, plan_prompts, read_batch
+from dysenvdm.cli.planning import (
+    BaseUrl,
+    PlannerOptions,
+    check_planner,
+    checked_prompt,
+    plan_prompts,
+    read_batch,
+    read_options,
+)
 from dysenvdm.files import check_parent, written_whole
 from planners.dsg import DynamicSceneGraph, UserError
 
@@ -46,6 +54,8 @@ def generate(
         "out.mp4"
     ),
     planner: Annotated[str | None, typer.Option(help="A name from 'dysenvdm planners'.")] = None,
+    planner_option: PlannerOptions = None,
+    base_url: BaseUrl = None,
     dsg: Annotated[Path | None, typer.Option(metavar="FILE", help="Obey this scene graph instead of planning.")] = None,
     no_plan: Annotated[bool, typer.Option("--no-plan", help="Use the text alone, without any plan.")] = False,
     seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="With --batch, prompt i takes seed + i.")] = 0,
@@ -64,6 +74,11 @@ def generate(
     scheduler: Annotated[str | None, typer.Option(help="ddim, dpmsolver++ or unipc; else the model's own.")] = None,
 ) -> None:
     """Turn a prompt into a video: out.mp4, out.json (recipe), out.png (contact sheet), out.dsg.json."""
+    options = read_options(planner_option, base_url)
+    if options and (no_plan or dsg):
+        raise UserError(
+            f"--planner-option {next(iter(options))}: nothing is planned with --no-plan or --dsg; leave it out"
+        )
     if no_plan and (dsg or planner):
         raise UserError("--no-plan: takes neither --planner nor --dsg; leave one of them out")
     if dsg and planner:
@@ -90,9 +105,9 @@ def generate(
         ticks=ticks,
     )
     if settings.planner:
-        check_planner(settings.planner)
-    pipe, weights = _load(settings, jobs)
-    origins = _origins(settings, jobs, seed)
+        check_planner(settings.planner, options)
+    pipe, weights = _load(settings, jobs, options)
+    origins = _origins(settings, jobs, options, seed)
     if batch:
         output.mkdir(exist_ok=True)
     _denoise(pipe, settings, jobs, origins, seed, weights)
@@ -100,7 +115,9 @@ def generate(
         say(f"wrote {job.output} (and .json, .png{'' if no_plan else ', .dsg.json'} beside it)")
 
 
-def _load(settings: Settings, jobs: list[Job]) -> tuple[DysenVDMPipeline, dict[str, dict[str, str]]]:
+def _load(
+    settings: Settings, jobs: list[Job], options: dict[str, str]
+) -> tuple[DysenVDMPipeline, dict[str, dict[str, str]]]:
     """The pipeline and the hashes of all weights that will be used, with everything checked that needs them."""
     from dysenvdm import models
     from dysenvdm.pipeline import SCHEDULERS, DysenVDMPipeline
@@ -110,7 +127,7 @@ def _load(settings: Settings, jobs: list[Job]) -> tuple[DysenVDMPipeline, dict[s
     folder = models.locate(settings.model)
     used = [folder, models.locate(models.TEXT_MODEL)]
     if settings.planner == "smollm2":
-        used.append(models.locate(models.PLANNER_MODEL))
+        used.append(models.locate(options.get("model", models.PLANNER_MODEL)))
     weights = {path.name: models.verify(path) for path in used}
     pipe = DysenVDMPipeline.from_pretrained(folder)
     graphs = [job.dsg or DynamicSceneGraph(ticks=settings.ticks if settings.planner else 1) for job in jobs]
@@ -120,12 +137,12 @@ def _load(settings: Settings, jobs: list[Job]) -> tuple[DysenVDMPipeline, dict[s
     return pipe, weights
 
 
-def _origins(settings: Settings, jobs: list[Job], seed: int) -> list[Origin]:
+def _origins(settings: Settings, jobs: list[Job], options: dict[str, str], seed: int) -> list[Origin]:
     from dysenvdm.cli.recipe import Origin
 
     if settings.planner is None:
         return [Origin(job.dsg) for job in jobs]
-    results = plan_prompts([job.prompt for job in jobs], settings.planner, ticks=settings.ticks, seed=seed)
+    results = plan_prompts([job.prompt for job in jobs], settings.planner, options, ticks=settings.ticks, seed=seed)
     return [Origin(result.dsg, settings.planner, result.transcript_sha256, result.degraded) for result in results]
 
 

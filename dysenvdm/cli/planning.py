@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from dysenvdm.cli.console import progress_bars, say
 from planners.contracts import MAX_PROMPT_CHARACTERS
@@ -13,6 +15,15 @@ if TYPE_CHECKING:
     from planners.contracts import PlanResult
 
 MAX_BATCH = 1000
+
+PlannerOptions = Annotated[
+    list[str] | None,
+    typer.Option("--planner-option", metavar="KEY=VALUE", help="A planner's own option; may be given often."),
+]
+BaseUrl = Annotated[
+    str | None,
+    typer.Option("--base-url", metavar="URL", help="Where --planner openai asks; as --planner-option base_url=URL."),
+]
 
 
 def checked_prompt(text: str, where: str = "prompt") -> str:
@@ -39,15 +50,32 @@ def read_batch(file: Path) -> list[str]:
     return prompts
 
 
-def check_planner(name: str) -> None:
-    """Raise :class:`UserError` where no planner has that name."""
-    from planners.plugins import planner_names
+def read_options(given: list[str] | None, base_url: str | None = None) -> dict[str, str]:
+    """A planner's options from KEY=VALUE texts; raises :class:`UserError` for what is none, or is given twice."""
+    options: dict[str, str] = {}
+    for text in [*(given or ()), *([f"base_url={base_url}"] if base_url else ())]:
+        key, equals, value = text.partition("=")
+        if not key or not equals:
+            raise UserError(f"--planner-option {text[:60]!r}: write KEY=VALUE")
+        if key in options:
+            raise UserError(f"--planner-option {key!r}: given twice; leave one out")
+        options[key] = value
+    return options
 
-    if name not in planner_names():
-        raise UserError(f"--planner {name!r}: no such planner; there are: {', '.join(planner_names())}")
+
+def check_planner(name: str, options: dict[str, str]) -> None:
+    """Raise :class:`UserError` where no planner has that name, or that one does not take these options."""
+    from planners import plugins
+
+    names = plugins.planner_names()
+    if name not in names:
+        raise UserError(f"--planner {name!r}: no such planner; there are: {', '.join(names)}")
+    plugins.check_options(name, options)
 
 
-def plan_prompts(prompts: list[str], planner: str, *, ticks: int, seed: int) -> list[PlanResult]:
+def plan_prompts(
+    prompts: list[str], planner: str, options: dict[str, str], *, ticks: int, seed: int
+) -> list[PlanResult]:
     """Plan all prompts in lockstep; degraded plans are named. Raises :class:`UserError` for a prompt without a plan."""
     from planners.plugins import get_planner
 
@@ -57,7 +85,7 @@ def plan_prompts(prompts: list[str], planner: str, *, ticks: int, seed: int) -> 
         def on_progress(stage: str, done: float) -> None:
             bars.update(task, description=f"planning: {stage}", completed=done)
 
-        results = get_planner(planner).plan(prompts, ticks=ticks, seed=seed, on_progress=on_progress)
+        results = get_planner(planner, **options).plan(prompts, ticks=ticks, seed=seed, on_progress=on_progress)
         bars.update(task, description="planned", completed=1.0)
     for result in results:
         if not result.stages:

@@ -75,6 +75,7 @@ class FakePipeline:
 def planner(monkeypatch: pytest.MonkeyPatch, dsg: DynamicSceneGraph) -> FakePlanner:
     fake = FakePlanner(dsg)
     monkeypatch.setattr(plugins, "planner_names", lambda: ["fake", plugins.DEFAULT_PLANNER])
+    monkeypatch.setattr(plugins, "check_options", lambda name, options: dict(options))
     monkeypatch.setattr(plugins, "get_planner", lambda name: {"fake": fake, plugins.DEFAULT_PLANNER: fake}[name])
     return fake
 
@@ -254,7 +255,10 @@ def test_plan_writes_the_graph_and_on_request_the_transcript(run, planner, outpu
     done = run("plan", PROMPT, "-o", outputs / "p.json", "--transcript", outputs / "t.json", "--ticks", 12, "--seed", 3)
     assert done.code == 0, done.err
     assert DynamicSceneGraph.load(outputs / "p.json").prompt == PROMPT
-    assert json.loads((outputs / "t.json").read_text()) == []
+    transcript = json.loads((outputs / "t.json").read_text())
+    assert transcript["format"] == "dysenvdm.transcript/1"
+    assert (transcript["prompt"], transcript["ticks"], transcript["seed"]) == (PROMPT, 12, 3)
+    assert (transcript["planner"], transcript["imagine"], transcript["calls"]) == ("smollm2", True, [])
     assert planner.calls == [{"prompts": [PROMPT], "ticks": 12, "seed": 3}]
 
 
