@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
+import json
 import re
 from pathlib import Path
 
 from dysenvdm.cli.main import COMMANDS
 from dysenvdm.cli.reference import markdown
+from planners import builtin
 from planners.dsg import DynamicSceneGraph
 
 ROOT = Path(__file__).parents[1]
@@ -33,6 +36,17 @@ def test_the_readmes_scene_graph_is_valid() -> None:
 def test_every_file_that_the_readme_links_to_exists() -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", README):
         assert target.startswith("https://") or (ROOT / target).exists(), target
+
+
+def test_the_openai_planners_options_are_documented_with_their_defaults() -> None:
+    page = (ROOT / "docs" / "planners.md").read_text(encoding="utf-8")
+    table = page[page.index("## ChatGPT") : page.index("## Replay")]
+    documented = dict(re.findall(r"^\| `(\w+)` \| ([^|]*) \|", table, re.MULTILINE))
+    parameters = inspect.signature(builtin.openai).parameters
+    assert documented.keys() == parameters.keys()
+    for name, parameter in parameters.items():
+        if parameter.default is not None:
+            assert float(json.loads(documented[name])) == float(parameter.default), name
 
 
 def test_the_readmes_pins_are_those_of_the_model_store() -> None:
