@@ -28,7 +28,7 @@ from planners.action_planning import (
 )
 from planners.contracts import Call, PlanResult, Progress, check_prompts
 from planners.demonstrations import Demonstration, demonstrations, nearest
-from planners.dsg import ActionPlan, DynamicSceneGraph
+from planners.dsg import ActionPlan, DynamicSceneGraph, UserError
 from planners.engines import Engine
 from planners.event_conversion import convert
 from planners.plan_assembly import Action, Cast, build_plan, cast_actions, phrases, retellings
@@ -77,7 +77,7 @@ class DysenPlanner:
     """Plans with any :class:`planners.engines.Engine`.
 
     ``imagine=False`` ends after stage II; ``words`` are those that imagination may use, None for any. ``pool`` are the
-    demonstrations that are shown; ``temperature`` 0 is greedy.
+    demonstrations that are shown; ``temperature`` 0 is greedy, and one below 0 raises :class:`UserError`.
     """
 
     def __init__(
@@ -89,6 +89,8 @@ class DysenPlanner:
         pool: Sequence[Demonstration] | None = None,
         words: Vocabulary | None = None,
     ) -> None:
+        if not 0 <= temperature < float("inf"):
+            raise UserError(f"temperature: {temperature:g}; give 0 (always the likeliest word) or more")
         self.engine = engine
         self.imagine = imagine
         self.words = words

@@ -58,6 +58,8 @@ class TransformersEngine:
             raise UserError(
                 f"{folder}: no config.json in this folder; a planner's model is a local transformers folder"
             )
+        if device not in ("auto", "cpu", "cuda") or (device == "cuda" and not torch.cuda.is_available()):
+            raise UserError(f"device: {device!r} is not there; give auto, cpu, or cuda on a machine with a GPU")
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
         self.name = f"{folder.name} (transformers, {device})"

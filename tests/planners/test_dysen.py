@@ -98,6 +98,18 @@ def test_a_bad_reply_is_asked_again_with_the_error_and_only_that_one(oracle: Cal
     assert first.error in second.messages[-1].content
 
 
+def test_a_reply_of_brackets_alone_is_a_failure(oracle: Callable[..., Any]) -> None:
+    [result] = DysenPlanner(oracle(lambda step, *_: "[" * 100_000)).plan([GOAT], ticks=6, seed=0)
+    assert result.degraded is not None
+    assert result.degraded.startswith("step 'split' failed 3 times: the reply is not JSON")
+
+
+@pytest.mark.parametrize("temperature", [-1.0, float("nan"), float("inf")])
+def test_a_temperature_that_is_none_is_refused(oracle: Callable[..., Any], temperature: float) -> None:
+    with pytest.raises(UserError, match="temperature: "):
+        DysenPlanner(oracle(), temperature=temperature)
+
+
 def test_a_cut_reply_is_a_failure_even_if_it_reads_well(
     oracle: Callable[..., Any], make_reply: Callable[..., Any]
 ) -> None:

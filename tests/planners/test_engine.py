@@ -162,3 +162,8 @@ def test_the_planner_runs_on_any_model_folder(folder: Path) -> None:
 def test_thinking_is_told_apart() -> None:
     assert split_thinking('<think>\nhm\n</think>\n\n{"a": 1}') == ("hm", '{"a": 1}')
     assert split_thinking('{"a": 1}') == ("", '{"a": 1}')
+
+
+def test_an_unknown_device_is_refused(folder: Path) -> None:
+    with pytest.raises(UserError, match="device: 'tpu' is not there; give auto, cpu"):
+        TransformersEngine(folder, device="tpu")

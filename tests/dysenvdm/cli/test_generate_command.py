@@ -76,7 +76,8 @@ def planner(monkeypatch: pytest.MonkeyPatch, dsg: DynamicSceneGraph) -> FakePlan
     fake = FakePlanner(dsg)
     monkeypatch.setattr(plugins, "planner_names", lambda: ["fake", plugins.DEFAULT_PLANNER])
     monkeypatch.setattr(plugins, "check_options", lambda name, options: dict(options))
-    monkeypatch.setattr(plugins, "get_planner", lambda name: {"fake": fake, plugins.DEFAULT_PLANNER: fake}[name])
+    built = {"fake": fake, plugins.DEFAULT_PLANNER: fake}
+    monkeypatch.setattr(plugins, "get_planner", lambda name, **options: built[name])
     return fake
 
 
@@ -131,6 +132,14 @@ def test_the_recipe_names_the_planners_weights_only_where_they_were_used(run, pl
         run("generate", PROMPT, "-o", outputs / "out.mp4", "--steps", 1, "--planner", name)
         weights = json.loads((outputs / "out.json").read_text())["weights"]
         assert (models.PLANNER_MODEL in weights) is used
+
+
+def test_the_recipe_names_the_planners_model_that_was_chosen(run, planner, pipe, outputs: Path, tmp_path: Path) -> None:
+    chosen = ["--planner-option", f"model={tmp_path / 'source'}"]
+    assert run("generate", PROMPT, "-o", outputs / "out.mp4", "--steps", 1, *chosen).code == 0
+    weights = json.loads((outputs / "out.json").read_text())["weights"]
+    assert "source" in weights
+    assert models.PLANNER_MODEL not in weights
 
 
 def test_options_reach_the_pipeline(run, planner, pipe, outputs: Path) -> None:
