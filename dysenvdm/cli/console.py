@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.text import Text
 
 out = Console(highlight=False)
@@ -28,13 +28,17 @@ def print_json(data: Any) -> None:
     out.print(json.dumps(data, indent=1, ensure_ascii=False), markup=False, soft_wrap=True)
 
 
-def progress_bars() -> Progress:
-    """Bars on standard error that vanish into one line each when done; silent where it is not a terminal."""
+def progress_bars(*, remaining: bool = False) -> Progress:
+    """Bars on standard error that vanish into one line each when done; silent where it is not a terminal.
+
+    With ``remaining`` they also estimate the time left.
+    """
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TextColumn("{task.percentage:>3.0f}%"))
+    left = (TextColumn("left:"), TimeRemainingColumn(elapsed_when_finished=True)) if remaining else ()
     return Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f}%"),
+        *columns,
         TimeElapsedColumn(),
+        *left,
         console=err,
         disable=not err.is_terminal,
     )

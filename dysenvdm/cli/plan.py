@@ -1,23 +1,30 @@
-"""``dysenvdm plan``: a prompt becomes a scene graph file."""
+"""``dysenvdm plan``: a prompt becomes a scene graph file, a corpus of captions a file of plans."""
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from dysenvdm.cli.console import say
+from dysenvdm import __version__
+from dysenvdm.cli.console import out, progress_bars, say
 from dysenvdm.cli.planning import BaseUrl, PlannerOptions, check_planner, checked_prompt, plan_prompts, read_options
 from dysenvdm.files import check_parent, written_whole
+from planners.dsg import UserError
 
 app = typer.Typer(add_completion=False)
 
 
 @app.command()
 def plan(
-    prompt: Annotated[str, typer.Argument(help="What should happen, in a sentence or a few.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="The DSG file to write.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The DSG file to write; with --input, JSON lines.")],
+    prompt: Annotated[str | None, typer.Argument(help="What should happen, in a sentence or a few.")] = None,
+    source: Annotated[
+        Path | None,
+        typer.Option("--input", metavar="FILE", help="Plan a corpus: a JSON object with a prompt or caption per line."),
+    ] = None,
     planner: Annotated[str | None, typer.Option(help="A name from 'dysenvdm planners'.")] = None,
     planner_option: PlannerOptions = None,
     base_url: BaseUrl = None,
@@ -27,8 +34,27 @@ def plan(
         Path | None,
         typer.Option(metavar="FILE", help="Also write every LLM call to this file, for reading and for replay."),
     ] = None,
+    workers: Annotated[
+        list[str] | None,
+        typer.Option(metavar="URL", help="With --input: an endpoint that shares the work; may be given often."),
+    ] = None,
+    batch: Annotated[int, typer.Option(min=1, max=4096, help="With --input: prompts planned at once.")] = 16,
 ) -> None:
-    """Turn a prompt into a scene graph file that you can read, edit and generate from."""
+    """Turn a prompt into a scene graph file that you can read, edit and generate from.
+
+    With --input a whole corpus is planned, one line of the output per line of the input; the same command goes on
+    where an earlier one was stopped.
+    """
+    if (prompt is None) == (source is None):
+        raise UserError("prompt: give either a prompt or an --input file")
+    if source is not None:
+        if transcript:
+            raise UserError("--transcript: belongs to a single prompt; leave it out with --input")
+        _plan_corpus(source, output, planner, planner_option, base_url, workers or [], ticks, seed, batch)
+        return
+    if workers:
+        raise UserError("--workers: belongs to --input; give a single endpoint as --base-url")
+    assert prompt is not None
     prompt = checked_prompt(prompt)
     for file in (output, *([transcript] if transcript else [])):
         check_parent(file)
@@ -45,4 +71,47 @@ def plan(
         with written_whole(transcript) as temporary:
             temporary.write_text(recorded.to_json(), encoding="utf-8")
     result.dsg.save(output)
+    say(f"wrote {output}")
+
+
+def _plan_corpus(
+    source: Path,
+    output: Path,
+    planner: str | None,
+    planner_option: list[str] | None,
+    base_url: str | None,
+    workers: list[str],
+    ticks: int,
+    seed: int,
+    batch: int,
+) -> None:
+    check_parent(output)
+    from planners.corpus import STATUSES, plan_corpus
+    from planners.plugins import DEFAULT_PLANNER, get_planner
+
+    planner = planner or DEFAULT_PLANNER
+    if base_url and workers:
+        raise UserError("--base-url: the --workers are the endpoints; leave one of the two out")
+    each = [read_options(planner_option, url) for url in workers or [base_url]]
+    for options in each:
+        check_planner(planner, options)
+    said = {key: value for key, value in each[0].items() if key != "base_url"}  # who answers may change, what may not
+    with progress_bars(remaining=True) as bars:
+        task = bars.add_task(f"planning {source.name}", total=None)
+
+        def on_progress(done: int, total: int, counts: Counter[str]) -> None:
+            troubles = ", ".join(f"{counts[name]} {name}" for name in STATUSES[1:] if counts[name])
+            bars.update(task, completed=done, total=total, description=f"{done} of {total} {troubles}".strip())
+
+        counts = plan_corpus(
+            source,
+            output,
+            [get_planner(planner, **options) for options in each],
+            ticks=ticks,
+            seed=seed,
+            batch=batch,
+            settings={"planner": planner, "options": said, "version": __version__},
+            on_progress=on_progress,
+        )
+    out.print(", ".join(f"{counts[name]} {name}" for name in STATUSES))
     say(f"wrote {output}")

@@ -169,7 +169,7 @@ def test_the_document_is_that_very_distribution() -> None:
     assert len((DISTRIBUTION / "script_planner.py").read_text(encoding="utf-8").splitlines()) < 60
 
 
-# -- options -------------------------------------------------------------------------------------------------------------
+# -- options -----------------------------------------------------------------------------------------------------------
 
 
 def test_options_are_converted_where_a_plugins_annotations_are_understood(install: Callable[..., None]) -> None:
