@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -295,5 +296,9 @@ class DenoiserPhase:
         for part in (pipeline.vae, pipeline.unet, pipeline.scene_adapter):
             part.half()
         pipeline.save_pretrained(folder, safe_serialization=True)
+        for path in folder.glob("*/config.json"):  # diffusers notes where on this machine a part was loaded from
+            config = json.loads(path.read_text(encoding="utf-8"))
+            config.pop("_name_or_path", None)
+            path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
         recipe = self.recipe
         write_manifest(folder, source=f"recipe {recipe.name}, {recipe.train.steps} steps", licence="Apache-2.0")

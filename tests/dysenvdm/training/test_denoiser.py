@@ -59,6 +59,8 @@ def test_the_exported_folder_generates(tmp_path: Path) -> None:
     folder = run(recipe_file(tmp_path), [])
     assert (tmp_path / "run" / "samples" / "step-000002.png").is_file()
     assert (tmp_path / "run" / "curves.png").is_file()
+    for path in folder.rglob("*.json"):
+        assert str(tmp_path) not in path.read_text(), "what is exported says nothing of the machine"
     pipeline = DysenVDMPipeline.from_pretrained(folder)
     video = pipeline(["a girl walks"], None, num_frames=8, num_inference_steps=1, seeds=[0])[0]
     assert video.shape == (8, 64, 64, 3)
