@@ -64,12 +64,13 @@ class DysenVDMPipeline(DiffusionPipeline):
         text_encoder: TextEncoder,
         scheduler: SchedulerMixin,
         frame_multiple: int = 4,
+        shared_noise: float = 0.0,
     ) -> None:
         super().__init__()
         self.register_modules(
             vae=vae, unet=unet, scene_adapter=scene_adapter, text_encoder=text_encoder, scheduler=scheduler
         )
-        self.register_to_config(frame_multiple=frame_multiple)
+        self.register_to_config(frame_multiple=frame_multiple, shared_noise=shared_noise)
 
     @classmethod
     def from_pretrained(  # type: ignore[override]  # fewer options: local folders, safetensors only
@@ -207,7 +208,22 @@ class DysenVDMPipeline(DiffusionPipeline):
         size = self.unet.config["sample_size"]
         height, width = (size, size) if isinstance(size, int) else size
         shape = (self.unet.config["in_channels"], num_frames, height, width)
-        return torch.stack([torch.randn(shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds])
+        share = self.config["shared_noise"]
+        return torch.stack([_drawn(shape, torch.Generator().manual_seed(seed), share) for seed in seeds])
+
+
+def _drawn(shape: tuple[int, int, int, int], generator: torch.Generator, share: float) -> Tensor:
+    own = torch.randn(shape, generator=generator)
+    return mixed_noise(own, torch.randn(shape[0], 1, *shape[2:], generator=generator), share) if share else own
+
+
+def mixed_noise(own: Tensor, common: Tensor, share: float) -> Tensor:
+    """Standard normal noise (c f h w) of which all frames have the part ``share`` of the variance in common.
+
+    Frames that start from the same noise put things in the same places. ``own`` (c f h w), ``common`` (c 1 h w).
+    Source: the mixed noise model of Ge et al. 2023 (PYoCo).
+    """
+    return share**0.5 * common + (1 - share) ** 0.5 * own
 
 
 def guidance_branches(text_scale: float, scene_scale: float) -> dict[str, float]:

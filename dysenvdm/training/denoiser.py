@@ -24,7 +24,7 @@ from dysenvdm.data.latents import cached_latents
 from dysenvdm.data.stage import Sample, validation_samples
 from dysenvdm.files import sha256
 from dysenvdm.models import locate, write_manifest
-from dysenvdm.pipeline import EMPTY_SCENE, DysenVDMPipeline
+from dysenvdm.pipeline import EMPTY_SCENE, DysenVDMPipeline, mixed_noise
 from dysenvdm.scene_attention import SceneAdapter
 from dysenvdm.scene_tensors import SceneTensors
 from dysenvdm.sheet import contact_sheet
@@ -193,7 +193,12 @@ class DenoiserPhase:
         noises, chosen, captions, dsgs = [], [], [], []
         for sample in samples:
             rng = np.random.default_rng((self.recipe.seed, sample.draw, 2))
-            noises.append(torch.from_numpy(rng.standard_normal(latents.shape[1:], dtype=np.float32)))
+            channels, _, *cells = latents.shape[1:]
+            own, common = (
+                torch.from_numpy(rng.standard_normal(shape, dtype=np.float32))
+                for shape in (latents.shape[1:], (channels, 1, *cells))
+            )
+            noises.append(mixed_noise(own, common, self.recipe.train.shared_noise))
             chosen.append(int(rng.integers(len(self.scheduler.alphas_cumprod))))
             caption, dsg = (sample.caption, sample.dsg) if timesteps is not None else self._dropped(sample, rng)
             captions.append(caption)
@@ -268,6 +273,7 @@ class DenoiserPhase:
             scene_adapter=self.scene_adapter,
             text_encoder=self.text_encoder,
             scheduler=self.scheduler,
+            shared_noise=self.recipe.train.shared_noise,
         )
 
     def sheet(self, count: int = 4) -> Image.Image:

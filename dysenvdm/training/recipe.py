@@ -89,6 +89,8 @@ class TrainSection(_Section):
     ``cooldown`` fraction of ``steps``, so that a run can be cut short or prolonged by another ``train.steps``.
     The denoiser's frames: until the ``stills`` fraction of the steps single frames of ``stills_batch`` clips, then
     until the ``coarse`` fraction every second frame, then all (:class:`dysenvdm.data.stage.Curriculum` says why).
+    ``shared_noise``: the part of the noise's variance that a clip's frames have in common, in training and sampling
+    (:func:`dysenvdm.pipeline.mixed_noise`).
     """
 
     steps: int = Field(ge=1)
@@ -104,6 +106,7 @@ class TrainSection(_Section):
     stills: float = Field(0.0, ge=0, le=1)
     stills_batch: int = Field(64, ge=1)
     coarse: float = Field(0.0, ge=0, le=1)
+    shared_noise: float = Field(0.0, ge=0, lt=1)
     precision: Literal["auto", "fp32", "bf16"] = "auto"
 
     @property
