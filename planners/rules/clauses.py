@@ -39,13 +39,16 @@ Phrase = tuple[Noun, ...]
 class Clause:
     """A verb that happens: who acts, and what on, each phrase with the predicate that leads to it.
 
-    ``targets`` is empty where there are none: then ``predicate`` says it all.
+    ``targets`` is empty where there are none: then ``predicate`` says it all. A clause that is not ``real`` only
+    mentions somebody: "the dog does not bark", "there is a cat".
     """
 
     verb: Token
     predicate: str
     agents: Phrase
     targets: list[tuple[str, Phrase]] = field(default_factory=list)
+    passive: bool = False
+    real: bool = True
 
 
 @dataclass
@@ -66,9 +69,8 @@ def negated(verb: Token) -> bool:
     """Whether a verb, or one that carries it, is said not to happen."""
     if verb.dep_ == "pcomp" and verb.head.lower_ in w.UNREAL:
         return True
-    if any(child.dep_ == "neg" or child.lower_ == "never" for child in verb.children):
-        return True
-    return verb.dep_ == "xcomp" and negated(verb.head)
+    outer = outermost(verb)
+    return any(child.dep_ == "neg" or child.lower_ == "never" for word in (verb, outer) for child in word.children)
 
 
 class _Reader:
@@ -79,15 +81,17 @@ class _Reader:
         self.reading = Reading()
 
     def read(self) -> Reading:
-        verbs = [token for token in self.doc if self._happens(token)]
-        for verb in verbs:
-            if not negated(verb):
-                self.reading.clauses.append(self._clause(verb))
         for token in self.doc:
-            if token.lemma_ == "be" and token.pos_ in ("AUX", "VERB"):
+            if self._happens(token):
+                clause = self._clause(token)
+                clause.real = not negated(token)
+                self.reading.clauses.append(clause)
+            elif token.lemma_ == "be" and token.dep_ not in ("aux", "auxpass"):
                 self._state(token)
-            if token.dep_ == "ROOT" and token not in verbs:
+            elif token.dep_ == "ROOT":
                 self._prepositions(token, [], ())
+                if token.pos_ in ("NOUN", "PROPN"):
+                    self.reading.clauses.append(Clause(token, "", self._phrase(token), real=False))
         for at, texts in self.looks.items():
             if self.doc[at].pos_ in ("VERB", "AUX"):
                 self.reading.states += [(self._subject(self.doc[at])[0], text) for text in texts]
@@ -97,27 +101,33 @@ class _Reader:
 
     def _happens(self, token: Token) -> bool:
         """Whether a word is a verb that is an event of its own."""
+        if _carried(token) is not None or _is_changed(token) or _is_progressive(token):
+            return True
         if token.dep_ in ("aux", "auxpass", "amod", "punct", "prt", "prep", "case"):
             return False
-        if _carried(token) is not None:
-            return True
         if token.pos_ != "VERB" and not _mistaken_noun(token):
             return False
         if token.dep_ == "compound" or token.lemma_ == "be" or _carries(token):
             return False
         participle = token.dep_ == "acl" and token.tag_ in ("VBN", "VBD")
-        followed = token.lower_ == "followed" and any(child.dep_ in ("agent", "prep") for child in token.children)
+        followed = token.lower_ == "followed" and any(_holds_verb(child) for child in token.children)
         return not followed and not (participle and token.lemma_ in w.STATES)
 
     def _clause(self, verb: Token) -> Clause:
         subject, passive = self._subject(verb)
         word = verb.lemma_.lower() if verb.pos_ == "VERB" else base_form(verb.lower_)
         by = [child for child in verb.children if child.dep_ == "agent"]
-        clause = Clause(verb, word, subject)
+        ended = outermost(verb)
+        if ended != verb and ended.lemma_ in w.ENDERS:
+            word = f"{ended.lemma_} {verb.lower_}"
+        clause = Clause(verb, word, subject, passive=passive)
         objects: list[Phrase] = []
         if passive and by:
             clause.agents = self._phrase(_object_of(by[0]))
-            objects.append(subject)
+            if any(child.dep_ == "dobj" for child in verb.children):
+                clause.targets.append((f"{word} to", subject))
+            else:
+                objects.append(subject)
         elif passive:
             word = f"be {verb.lower_}"
         particles = [child for child in verb.children if child.i > verb.i and _is_particle(child)]
@@ -130,6 +140,8 @@ class _Reader:
                 particles += self.doc[child.left_edge.i : child.i + 1]
             elif child.lower_ not in w.TIMES and child.pos_ != "ADP":
                 objects.append(self._phrase(child))
+        if not objects:
+            objects += [self._phrase(seen) for seen in _perceived(verb)]
         manners = self._prepositions(verb, particles, (objects[0] if objects else ()))
         adverbs = [child for child in verb.rights if child.dep_ == "advmod" and child.lower_.endswith("ly")]
         said = [*particles, *manners]
@@ -143,15 +155,14 @@ class _Reader:
 
     def _subject(self, verb: Token) -> tuple[Phrase, bool]:
         """Who or what a verb is said of, and whether it is passive. Verbs without a subject share another verb's."""
-        for child in verb.children:
-            if child.dep_ in _SUBJECTS or (child.dep_ == "expl" and child.lower_ != "there"):
+        helpers = [child for child in verb.children if child.dep_ in ("aux", "auxpass")]
+        for child in [child for holder in (verb, *helpers) for child in holder.children]:
+            if child.dep_ in _SUBJECTS:
                 return self._phrase(child), child.dep_ == "nsubjpass"
         carried = _carried(verb)
         if carried is not None:
             return self._subject(carried)[0], False
-        passive = any(child.dep_ == "auxpass" for child in verb.children) or any(
-            child.dep_ == "agent" for child in verb.children
-        )
+        passive = any(child.dep_ in ("auxpass", "agent") for child in verb.children)
         if verb.dep_ in ("acl", "relcl") and verb.head.pos_ in ("NOUN", "PROPN", "PRON"):
             return self._phrase(verb.head), passive or verb.tag_ == "VBN"
         if verb.dep_ in ("xcomp", "ccomp") and not _carries(verb.head):
@@ -179,13 +190,14 @@ class _Reader:
         """Sort a verb's prepositional phrases: words that say how are returned, targets go to ``_found``."""
         self._found: list[tuple[list[Token], Phrase]] = []
         manners: list[Token] = []
-        holders = [verb, *(self.doc[noun.at] for noun in objects if noun.at > verb.i), *particles]
+        helpers = [child for child in verb.children if child.dep_ == "aux"]
+        holders = [verb, *helpers, *(self.doc[noun.at] for noun in objects if noun.at > verb.i), *particles]
         waiting = [child for holder in holders for child in holder.children]
         while waiting:
             preposition = waiting.pop(0)
             chain, noun = _chain(preposition)
             part_of_name = preposition.lower_ == "of" and preposition.head.pos_ == "NOUN"
-            if noun is None or preposition.dep_ not in ("prep", "dative") or part_of_name:
+            if noun is None or preposition.dep_ not in ("prep", "dative", "prt") or part_of_name:
                 continue
             name, last = noun.lower_, chain[-1].lower_
             if name in w.TIMES or name in ("that", "this", "which") or last in ("before", "after", "until", "as", "during"):
@@ -195,15 +207,18 @@ class _Reader:
                 manners += [*chain, *self.doc[noun.left_edge.i : noun.i + 1]]
             elif last in LOCATIVE and (name in w.SCENERY or preposition.i < verb.i):
                 self.reading.places.append(self._phrase(noun))
-            elif noun.pos_ != "VERB" and not (name in w.BODY and noun.tag_ != "PRP"):
+            elif noun.pos_ != "VERB" and not _is_changed(noun) and not (name in w.BODY and noun.tag_ != "PRP"):
                 self._found.append((chain, self._phrase(noun)))
         return manners
 
     def _state(self, verb: Token) -> None:
-        """ "The dog is brown": an attribute of the dog. "A man is in the park": a place."""
+        """ "The dog is brown": an attribute of the dog. "There is a man in the park": a man, a place."""
         subject, _ = self._subject(verb)
+        there = any(child.lower_ == "there" for child in verb.children)
+        named = next((self._phrase(child) for child in verb.children if there and child.dep_ in ("attr", "nsubj")), subject)
+        self.reading.clauses.append(Clause(verb, "", named, real=False))
         for child in verb.children:
-            if child.dep_ == "acomp" and subject and not negated(verb):
+            if child.dep_ == "acomp" and not _is_progressive(child) and not negated(verb):
                 self.reading.states.append((subject, child.lower_))
             elif child.dep_ == "prep" and verb.dep_ not in ("aux", "auxpass"):
                 noun = _object_of(child)
@@ -237,9 +252,9 @@ class _Reader:
                 determiner = "another" if text != determiner and text in ("second", "third") else text
             elif child.dep_ == "nummod":
                 number = NUMBERS.get(text, 1)
-            elif child.dep_ == "compound":
-                name = [part.lower_ for part in self.doc[child.left_edge.i : noun.i + 1]]
-            elif child.dep_ in ("amod", "poss", "nmod", "npadvmod") and text not in ("first", "same"):
+            elif child.dep_ == "compound" and text not in w.COLORS and noun.i - child.i < 4:
+                name.insert(-1, text)
+            elif (child.dep_ in ("amod", "poss", "nmod", "npadvmod") or text in w.COLORS) and text not in ("first", "same"):
                 adjectives.append(" ".join(part.lower_ for part in child.subtree if part.pos_ != "PUNCT"))
         of = [child for child in noun.rights if child.lower_ == "of"]
         inner = _object_of(of[0]) if of else None
@@ -260,9 +275,56 @@ def misread_opener(verb: Token) -> Token | None:
     return before.head
 
 
+def outermost(verb: Token) -> Token:
+    """The verb that carries this one and has its place in the sentence: "starts" of "starts to run"; or itself."""
+    carrier = _carried(verb)
+    if carrier is not None:
+        return outermost(carrier)
+    above = verb.head.head if verb.head.pos_ == "ADP" else verb.head
+    if verb.dep_ in ("xcomp", "pcomp", "pobj") and above != verb and _carries(above):
+        return outermost(above)
+    return verb
+
+
 def _carries(verb: Token) -> bool:
-    """Whether a verb only says that another one is done: "starts" in "starts to run"."""
-    return verb.lemma_ in w.CARRIERS and any(child.dep_ == "xcomp" and child.pos_ == "VERB" for child in verb.children)
+    """Whether a verb only says that another one is done: "starts" in "starts to run", "goes" in "goes on to run"."""
+    below = [child for child in verb.children if child.dep_ == "xcomp" and child.pos_ == "VERB"]
+    if verb.lemma_ in w.ENDERS:
+        return any(child.tag_ == "VBG" for child in below)
+    if verb.lemma_ not in w.CARRIERS or any(child.dep_ == "dobj" for child in verb.children):
+        return False
+    return bool(below) or any(_holds_verb(child) for child in verb.children)
+
+
+def _holds_verb(preposition: Token) -> bool:
+    """Whether a preposition leads to a verb: "by" in "by jumping", even where "jumping" was taken for a noun."""
+    if preposition.lower_ not in ("with", "to", "from", "by", "into", "on"):
+        return False
+    return any(
+        child.dep_ == "pcomp" or (child.dep_ == "pobj" and child.lower_.endswith("ing") and not [*child.lefts])
+        for child in preposition.children
+    )
+
+
+def _is_changed(token: Token) -> bool:
+    """Whether "laughing" is what "changes to" or "changes from crying to" leads to, though tagged as a noun."""
+    preposition, carrier = token.head, token.head.head
+    if token.dep_ != "pobj" or not _holds_verb(preposition):
+        return False
+    return _carries(carrier) or (carrier.dep_ == "pcomp" and _carries(carrier.head.head))
+
+
+def _is_progressive(token: Token) -> bool:
+    """Whether "spinning" in "is spinning" was taken for an adjective."""
+    is_said = token.dep_ in ("acomp", "attr") and token.head.lemma_ == "be" and token.lower_.endswith("ing")
+    return is_said and base_form(token.lower_) in w.NOUNLIKE_VERBS
+
+
+def _perceived(verb: Token) -> list[Token]:
+    """Who does what the verb sees, helps or makes happen: "the dog" in "watches the dog run"."""
+    below = [child for child in verb.rights if child.dep_ == "ccomp" and child.tag_ in ("VB", "VBG", "VBP", "VBD")]
+    bare = [child for child in below if not any(word.dep_ in ("mark", "aux") for word in child.children)]
+    return [child for clause in bare[:1] for child in clause.lefts if child.dep_ == "nsubj"]
 
 
 def _carried(token: Token) -> Token | None:
@@ -288,9 +350,13 @@ def _is_order(verb: Token) -> bool:
 
 
 def _is_particle(token: Token) -> bool:
-    bare = token.dep_ == "prep" and not any(child.dep_ in ("pobj", "pcomp", "prep") for child in token.children)
+    bare = token.dep_ == "prep" and _chain(token)[1] is None and not any(c.dep_ == "pcomp" for c in token.children)
     adverb = token.dep_ == "advmod" and token.lower_ in w.PARTICLES
-    return token.dep_ == "prt" or (bare and token.lower_ in w.PARTICLES) or adverb
+    if token.dep_ == "prt":
+        return _object_of(token) is None
+    if token.dep_ == "acomp":
+        return True
+    return (bare and token.lower_ in w.PARTICLES) or adverb
 
 
 def _objects(verb: Token) -> list[Token]:
@@ -308,6 +374,9 @@ def _chain(preposition: Token) -> tuple[list[Token], Token | None]:
     before = [child for child in preposition.lefts if child.lower_ in PREPOSITIONS]
     chain = [*before, preposition]
     noun = _object_of(preposition)
+    ahead = preposition.doc[preposition.i + 1 : preposition.i + 3]
+    if noun is None and len(ahead) == 2 and ahead[0].lower_ == "the" and ahead[1].lower_ in DIRECTIONS:
+        return chain, ahead[1]
     while noun is None:
         preposition = next((child for child in preposition.children if child.dep_ == "prep"), preposition)
         if preposition in chain:

