@@ -4,12 +4,13 @@ The prompts are those of VBench-2.0's motion-order dimension: a JSON list of obj
 ``prompt``) and ``auxiliary_info``, the two actions in the order in which they are to happen. The file is not part of
 this repository; give it with ``--prompts``.
 
-An action is *found* where all its content words occur among the words of events that happen in the same step, that is
-which start at the same tick and share an agent: the words of their predicates and of their things' labels. Content
-words are all words but function words, auxiliaries and verbs of beginning; words are compared in base form ("running"
-and "runs" are "run", "dogs" is "dog"). Where several steps have them, the first action is sought in the earliest and
-the second in the latest. A prompt *succeeds* where both actions are found and the first starts before the second. No
-plan, or one without the words, fails; words that the plan says differently fail too, so the figure is a lower bound.
+An action is *found* where all its content words occur together: among the words of events that start at the same tick
+and share an agent (their predicates and the labels of their things), and the labels of the plan's places. An action of
+several parts, "get up and sweep the floor", is found where each part is, together or one after the other. Content words
+are all words but function words, auxiliaries and verbs of beginning, compared in base form and without a final e
+("preparing" is "prepar" to our little grammar). Where a part's words occur more than once, parts of the first action
+are sought as early as they occur, parts of the second as late. A prompt *succeeds* where both actions are found and
+every part of the first starts before every part of the second. No plan fails; so does a plan in other words.
 """
 
 from __future__ import annotations
@@ -43,18 +44,19 @@ class Item:
 
 @dataclass(frozen=True)
 class Verdict:
-    """When a plan has the two actions: the ticks at which they start, None where one is not found."""
+    """When a plan has the parts of the two actions: the ticks at which they start, None for a part not found."""
 
-    first: int | None
-    second: int | None
+    first: tuple[int | None, ...]
+    second: tuple[int | None, ...]
 
     @property
     def found(self) -> bool:
-        return self.first is not None and self.second is not None
+        return None not in self.first + self.second
 
     @property
     def success(self) -> bool:
-        return self.first is not None and self.second is not None and self.first < self.second
+        first, second = ([tick for tick in ticks if tick is not None] for ticks in (self.first, self.second))
+        return self.found and max(first) < min(second)
 
 
 def load(path: Path) -> list[Item]:
@@ -79,22 +81,40 @@ def content_words(text: str) -> frozenset[str]:
 
 
 def _base(word: str) -> str:
-    return base_form(singular(base_form(word)))
+    return base_form(singular(base_form(word))).removesuffix("e")
+
+
+def _parts(action: str) -> list[frozenset[str]]:
+    """The content words of each part; an action has at least one part, or it could not be missed."""
+    parts = [words for part in action.split(" and ") if (words := content_words(part))]
+    assert parts, action
+    return parts
 
 
 def judge(plan: ActionPlan | None, actions: tuple[str, str]) -> Verdict:
     """Whether and when a plan has the two actions, by this module's rule."""
-    if plan is None:
-        return Verdict(None, None)
+    first, second = map(_parts, actions)
+    said = _said(plan) if plan else {}
+
+    def starts(words: frozenset[str]) -> list[int]:
+        return [tick for (tick, _), known in said.items() if words <= known]
+
+    return Verdict(
+        tuple(min(starts(words), default=None) for words in first),
+        tuple(max(starts(words), default=None) for words in second),
+    )
+
+
+def _said(plan: ActionPlan) -> dict[tuple[int, str], frozenset[str]]:
+    """The content words that a plan has of each (tick at which events start, agent)."""
     labels = {thing.id: thing.label for thing in plan.objects}
-    said: dict[tuple[int, str], set[str]] = defaultdict(set)
+    involved = {ident for event in plan.events for ident in (event.agent, event.target)}
+    places = " ".join(label for ident, label in labels.items() if ident not in involved)
+    texts: dict[tuple[int, str], str] = defaultdict(lambda: places)
     for event in plan.events:
         target = labels[event.target] if event.target else ""
-        said[event.start, event.agent] |= content_words(f"{labels[event.agent]} {event.predicate} {target}")
-    starts = [
-        [start for (start, _), words in sorted(said.items()) if content_words(action) <= words] for action in actions
-    ]
-    return Verdict(min(starts[0], default=None), max(starts[1], default=None))
+        texts[event.start, event.agent] += f" {labels[event.agent]} {event.predicate} {target}"
+    return {key: content_words(text) for key, text in texts.items()}
 
 
 def wilson(good: int, n: int) -> tuple[float, float]:
