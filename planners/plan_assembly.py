@@ -197,11 +197,9 @@ def build_plan(
     return timed_plan(prompt, ticks, cast, timed)
 
 
-def timed_plan(
-    prompt: str, ticks: int, cast: Cast, actions: Sequence[tuple[int, str, Group, Group]]
-) -> ActionPlan:
-    """The plan of (step, predicate, agents, targets) actions: every agent's every target is an event, nobody acts on
-    himself, and the steps share the ticks evenly.
+def timed_plan(prompt: str, ticks: int, cast: Cast, actions: Sequence[tuple[int, str, Group, Group]]) -> ActionPlan:
+    """The plan of (step, predicate, agents, targets) actions: every agent's every target is an event, and the steps
+    share the ticks evenly.
 
     Raises ValueError with more steps than ticks.
     """

@@ -13,11 +13,23 @@ from planners.action_planning import Mention
 from planners.language import DETERMINERS, DIRECTIONS, LOCATIVE, NUMBERS, PREPOSITIONS, REFLEXIVES, base_form
 from planners.rules import words as w
 from planners.rules.parsing import Parse
+from planners.rules.verbs import (
+    SUBJECTS,
+    carried,
+    carries,
+    holds_verb,
+    is_changed,
+    is_order,
+    is_progressive,
+    misread_opener,
+    mistaken_noun,
+    negated,
+    outermost,
+)
 
 if TYPE_CHECKING:
     from spacy.tokens import Token
 
-_SUBJECTS = ("nsubj", "nsubjpass")
 _OBJECTS = ("dobj", "dative", "attr", "oprd")
 _RELATIVES = ("who", "which", "that", "whom")
 
@@ -65,14 +77,6 @@ def read(parsed: Parse) -> Reading:
     return _Reader(parsed).read()
 
 
-def negated(verb: Token) -> bool:
-    """Whether a verb, or one that carries it, is said not to happen."""
-    if verb.dep_ == "pcomp" and verb.head.lower_ in w.UNREAL:
-        return True
-    outer = outermost(verb)
-    return any(child.dep_ == "neg" or child.lower_ == "never" for word in (verb, outer) for child in word.children)
-
-
 class _Reader:
     """Reads one parsed text."""
 
@@ -101,16 +105,18 @@ class _Reader:
 
     def _happens(self, token: Token) -> bool:
         """Whether a word is a verb that is an event of its own."""
-        if _carried(token) is not None or _is_changed(token) or _is_progressive(token):
+        if carried(token) is not None or is_changed(token) or is_progressive(token):
             return True
-        if token.dep_ in ("aux", "auxpass", "amod", "punct", "prt", "prep", "case"):
+        if token.dep_ in ("aux", "auxpass", "amod", "punct", "prt", "case"):
             return False
-        if token.pos_ != "VERB" and not _mistaken_noun(token):
+        if token.dep_ == "prep" and not any(child.dep_ in SUBJECTS for child in token.children):
             return False
-        if token.dep_ == "compound" or token.lemma_ == "be" or _carries(token):
+        if token.pos_ != "VERB" and not mistaken_noun(token):
+            return False
+        if token.dep_ == "compound" or token.lemma_ == "be" or carries(token):
             return False
         participle = token.dep_ == "acl" and token.tag_ in ("VBN", "VBD")
-        followed = token.lower_ == "followed" and any(_holds_verb(child) for child in token.children)
+        followed = token.lower_ == "followed" and any(holds_verb(child) for child in token.children)
         return not followed and not (participle and token.lemma_ in w.STATES)
 
     def _clause(self, verb: Token) -> Clause:
@@ -134,9 +140,7 @@ class _Reader:
         for child in _objects(verb):
             if child.dep_ == "dative" and child.pos_ != "ADP" and len(_objects(verb)) > 1:
                 clause.targets.append((f"{word} to", self._phrase(child)))
-            elif child.lower_ in w.BODY and any(owner.tag_ == "PRP$" for owner in child.lefts):
-                particles += self.doc[child.left_edge.i : child.i + 1]
-            elif child.lower_ in REFLEXIVES or child.lower_ in w.MANNERS:
+            elif _is_gesture(child) or child.lower_ in REFLEXIVES | w.MANNERS:
                 particles += self.doc[child.left_edge.i : child.i + 1]
             elif child.lower_ not in w.TIMES and child.pos_ != "ADP":
                 objects.append(self._phrase(child))
@@ -157,15 +161,15 @@ class _Reader:
         """Who or what a verb is said of, and whether it is passive. Verbs without a subject share another verb's."""
         helpers = [child for child in verb.children if child.dep_ in ("aux", "auxpass")]
         for child in [child for holder in (verb, *helpers) for child in holder.children]:
-            if child.dep_ in _SUBJECTS:
+            if child.dep_ in SUBJECTS:
                 return self._phrase(child), child.dep_ == "nsubjpass"
-        carried = _carried(verb)
-        if carried is not None:
-            return self._subject(carried)[0], False
+        carrier = carried(verb)
+        if carrier is not None:
+            return self._subject(carrier)[0], False
         passive = any(child.dep_ in ("auxpass", "agent") for child in verb.children)
         if verb.dep_ in ("acl", "relcl") and verb.head.pos_ in ("NOUN", "PROPN", "PRON"):
             return self._phrase(verb.head), passive or verb.tag_ == "VBN"
-        if verb.dep_ in ("xcomp", "ccomp") and not _carries(verb.head):
+        if verb.dep_ in ("xcomp", "ccomp") and not carries(verb.head):
             for child in verb.head.children:
                 if child.dep_ in ("dobj", "dative"):
                     return self._phrase(child), passive
@@ -180,7 +184,7 @@ class _Reader:
             shared = verb.dep_ == "conj" and passive_above and verb.tag_ == "VBN"
             if subject:
                 return subject, passive or shared
-        if self.reading.clauses and not _is_order(verb):
+        if self.reading.clauses and not is_order(verb):
             return self.reading.clauses[-1].agents, passive
         return (), passive
 
@@ -200,14 +204,18 @@ class _Reader:
             if noun is None or preposition.dep_ not in ("prep", "dative", "prt") or part_of_name:
                 continue
             name, last = noun.lower_, chain[-1].lower_
-            if name in w.TIMES or name in ("that", "this", "which") or last in ("before", "after", "until", "as", "during"):
+            if (
+                name in w.TIMES
+                or name in ("that", "this", "which")
+                or last in ("before", "after", "until", "as", "during")
+            ):
                 continue
             waiting += noun.children
             if name in DIRECTIONS | w.MANNERS | REFLEXIVES:
-                manners += [*chain, *self.doc[noun.left_edge.i : noun.i + 1]]
+                manners += [*chain, *self.doc[chain[-1].i + 1 : noun.i + 1]]
             elif last in LOCATIVE and (name in w.SCENERY or preposition.i < verb.i):
                 self.reading.places.append(self._phrase(noun))
-            elif noun.pos_ != "VERB" and not _is_changed(noun) and not (name in w.BODY and noun.tag_ != "PRP"):
+            elif noun.pos_ != "VERB" and not is_changed(noun) and not (name in w.BODY and noun.tag_ != "PRP"):
                 self._found.append((chain, self._phrase(noun)))
         return manners
 
@@ -215,10 +223,12 @@ class _Reader:
         """ "The dog is brown": an attribute of the dog. "There is a man in the park": a man, a place."""
         subject, _ = self._subject(verb)
         there = any(child.lower_ == "there" for child in verb.children)
-        named = next((self._phrase(child) for child in verb.children if there and child.dep_ in ("attr", "nsubj")), subject)
+        named = next(
+            (self._phrase(child) for child in verb.children if there and child.dep_ in ("attr", "nsubj")), subject
+        )
         self.reading.clauses.append(Clause(verb, "", named, real=False))
         for child in verb.children:
-            if child.dep_ == "acomp" and not _is_progressive(child) and not negated(verb):
+            if child.dep_ == "acomp" and not is_progressive(child) and not negated(verb):
                 self.reading.states.append((subject, child.lower_))
             elif child.dep_ == "prep" and verb.dep_ not in ("aux", "auxpass"):
                 noun = _object_of(child)
@@ -239,7 +249,7 @@ class _Reader:
             if inner and inner[0] is not None:
                 return self._phrase(inner[0])
         joined = [child for child in noun.children if child.dep_ == "conj" and child.pos_ in ("NOUN", "PROPN", "PRON")]
-        others = [other for child in joined if not _mistaken_noun(child) for other in self._phrase(child)]
+        others = [other for child in joined if not mistaken_noun(child) for other in self._phrase(child)]
         return (self._noun(noun), *others)
 
     def _noun(self, noun: Token) -> Noun:
@@ -248,13 +258,18 @@ class _Reader:
         determiner, number, adjectives, name = "", 1, [], [noun.lower_]
         for child in noun.lefts:
             text = child.lower_
-            if text in DETERMINERS and child.dep_ in ("det", "poss", "predet") or text in ("other", "second", "third"):
-                determiner = "another" if text != determiner and text in ("second", "third") else text
+            if text in ("other", "second", "third"):
+                determiner = "other" if text == "other" else "another"
+            elif text in DETERMINERS and child.dep_ in ("det", "poss", "predet"):
+                determiner = text
             elif child.dep_ == "nummod":
                 number = NUMBERS.get(text, 1)
             elif child.dep_ == "compound" and text not in w.COLORS and noun.i - child.i < 4:
                 name.insert(-1, text)
-            elif (child.dep_ in ("amod", "poss", "nmod", "npadvmod") or text in w.COLORS) and text not in ("first", "same"):
+            elif (child.dep_ in ("amod", "poss", "nmod", "npadvmod") or text in w.COLORS) and text not in (
+                "first",
+                "same",
+            ):
                 adjectives.append(" ".join(part.lower_ for part in child.subtree if part.pos_ != "PUNCT"))
         of = [child for child in noun.rights if child.lower_ == "of"]
         inner = _object_of(of[0]) if of else None
@@ -267,86 +282,11 @@ class _Reader:
 # -- words -----------------------------------------------------------------------------------------------------------
 
 
-def misread_opener(verb: Token) -> Token | None:
-    """The "as" of "as a duck jumps" where the parser took it for a preposition of the duck."""
-    before = next((token for token in reversed(verb.doc[: verb.i]) if token.pos_ not in ("ADV", "AUX")), None)
-    if before is None or before.dep_ != "pobj" or before.head.lower_ not in w.SUBORDINATORS:
-        return None
-    return before.head
-
-
-def outermost(verb: Token) -> Token:
-    """The verb that carries this one and has its place in the sentence: "starts" of "starts to run"; or itself."""
-    carrier = _carried(verb)
-    if carrier is not None:
-        return outermost(carrier)
-    above = verb.head.head if verb.head.pos_ == "ADP" else verb.head
-    if verb.dep_ in ("xcomp", "pcomp", "pobj") and above != verb and _carries(above):
-        return outermost(above)
-    return verb
-
-
-def _carries(verb: Token) -> bool:
-    """Whether a verb only says that another one is done: "starts" in "starts to run", "goes" in "goes on to run"."""
-    below = [child for child in verb.children if child.dep_ == "xcomp" and child.pos_ == "VERB"]
-    if verb.lemma_ in w.ENDERS:
-        return any(child.tag_ == "VBG" for child in below)
-    if verb.lemma_ not in w.CARRIERS or any(child.dep_ == "dobj" for child in verb.children):
-        return False
-    return bool(below) or any(_holds_verb(child) for child in verb.children)
-
-
-def _holds_verb(preposition: Token) -> bool:
-    """Whether a preposition leads to a verb: "by" in "by jumping", even where "jumping" was taken for a noun."""
-    if preposition.lower_ not in ("with", "to", "from", "by", "into", "on"):
-        return False
-    return any(
-        child.dep_ == "pcomp" or (child.dep_ == "pobj" and child.lower_.endswith("ing") and not [*child.lefts])
-        for child in preposition.children
-    )
-
-
-def _is_changed(token: Token) -> bool:
-    """Whether "laughing" is what "changes to" or "changes from crying to" leads to, though tagged as a noun."""
-    preposition, carrier = token.head, token.head.head
-    if token.dep_ != "pobj" or not _holds_verb(preposition):
-        return False
-    return _carries(carrier) or (carrier.dep_ == "pcomp" and _carries(carrier.head.head))
-
-
-def _is_progressive(token: Token) -> bool:
-    """Whether "spinning" in "is spinning" was taken for an adjective."""
-    is_said = token.dep_ in ("acomp", "attr") and token.head.lemma_ == "be" and token.lower_.endswith("ing")
-    return is_said and base_form(token.lower_) in w.NOUNLIKE_VERBS
-
-
 def _perceived(verb: Token) -> list[Token]:
     """Who does what the verb sees, helps or makes happen: "the dog" in "watches the dog run"."""
     below = [child for child in verb.rights if child.dep_ == "ccomp" and child.tag_ in ("VB", "VBG", "VBP", "VBD")]
     bare = [child for child in below if not any(word.dep_ in ("mark", "aux") for word in child.children)]
     return [child for clause in bare[:1] for child in clause.lefts if child.dep_ == "nsubj"]
-
-
-def _carried(token: Token) -> Token | None:
-    """Of "drinking" in "begins drinking water", taken for a compound by the parser, the verb that carries it."""
-    before = token.nbor(-1) if token.i else None
-    mistaken = token.tag_ == "VBG" and token.dep_ in ("compound", "amod", "dobj") and before is not None
-    if mistaken and before is not None and before.lemma_ in w.CARRIERS and before.pos_ == "VERB":
-        return before
-    return None
-
-
-def _mistaken_noun(token: Token) -> bool:
-    """Whether a word tagged as a noun has what only verbs have: a subject, or an adverb of time and a verb above it."""
-    if token.tag_ != "NNS" or any(child.dep_ == "det" for child in token.children):
-        return False
-    subject = any(child.dep_ in _SUBJECTS for child in token.children)
-    return subject or (token.dep_ == "conj" and token.head.pos_ == "VERB")
-
-
-def _is_order(verb: Token) -> bool:
-    """Whether a verb without a subject is an imperative."""
-    return verb.dep_ == "ROOT" and verb.tag_ == "VB"
 
 
 def _is_particle(token: Token) -> bool:
@@ -362,7 +302,12 @@ def _is_particle(token: Token) -> bool:
 def _objects(verb: Token) -> list[Token]:
     if verb.dep_ in ("compound", "amod"):
         return [verb.head]
-    return [child for child in verb.rights if child.dep_ in _OBJECTS]
+    return [child for child in verb.rights if child.dep_ in _OBJECTS and not mistaken_noun(child)]
+
+
+def _is_gesture(noun: Token) -> bool:
+    """Whether a verb's object is the agent's own body, "flaps its wings": part of the predicate, no thing."""
+    return noun.lower_ in w.BODY and any(owner.tag_ == "PRP$" for owner in noun.lefts)
 
 
 def _object_of(preposition: Token) -> Token | None:
@@ -375,7 +320,8 @@ def _chain(preposition: Token) -> tuple[list[Token], Token | None]:
     chain = [*before, preposition]
     noun = _object_of(preposition)
     ahead = preposition.doc[preposition.i + 1 : preposition.i + 3]
-    if noun is None and len(ahead) == 2 and ahead[0].lower_ == "the" and ahead[1].lower_ in DIRECTIONS:
+    misread = noun is None or noun.lower_ in w.SUBORDINATORS
+    if misread and len(ahead) == 2 and ahead[0].lower_ == "the" and ahead[1].lower_ in DIRECTIONS:
         return chain, ahead[1]
     while noun is None:
         preposition = next((child for child in preposition.children if child.dep_ == "prep"), preposition)
@@ -388,4 +334,3 @@ def _chain(preposition: Token) -> tuple[list[Token], Token | None]:
 
 def _joined(word: str, tokens: Iterable[Token]) -> str:
     return " ".join([word, *(token.lower_ for token in sorted(set(tokens), key=lambda token: token.i))])
-

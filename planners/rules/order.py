@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from planners.rules.clauses import misread_opener, outermost
-from planners.rules.words import ADVERBS, OPENING, PHRASES, SUBORDINATORS
+from planners.rules.verbs import misread_opener, outermost
+from planners.rules.words import ADVERBS, OPENING, PHRASES, SUBORDINATORS, Kind
 
 if TYPE_CHECKING:
     from spacy.tokens import Token
-
-Kind = Literal["then", "before", "after", "while"]
 
 
 @dataclass(frozen=True)
@@ -41,12 +39,12 @@ def links(verbs: Sequence[Token]) -> list[Link]:
     for number, verb in enumerate(verbs):
         start = _sentence_start(verb)
         opens = number == 0 or verbs[number - 1].i < start
-        lead = verb.doc[start if opens else verbs[number - 1].i + 1 : verb.i]
+        lead = list(verb.doc[start if opens else verbs[number - 1].i + 1 : verb.i])
         later = number + 1 < len(verbs) and _sentence_start(verbs[number + 1]) == start
         outer = outermost(verb)
         above = next((verbs.index(token) for token in outer.ancestors if token in verbs), None)
-        opener = next(_subordinators(list(lead), verb), None)
-        kind = _phrase(list(lead)) or _adverb(list(lead))
+        opener = next(_subordinators(lead, verb), None)
+        kind = _phrase(lead) or _adverb(lead)
         if opener is not None:
             token, relation = opener
             if relation == "after" and token.lower_ == "when" and not opens and _is_progressive(verbs[number - 1]):
@@ -55,12 +53,17 @@ def links(verbs: Sequence[Token]) -> list[Link]:
             link = Link(relation, fronted=before_main and later, aside=relation in ("after", "while"), opens=opens)
         elif kind is not None:
             link = Link(kind, aside=kind in ("after", "while"), opens=opens)
-        elif outer.dep_ == "conj" and above is not None and above < number and found[above].aside | found[above].fronted:
+        elif outer.dep_ == "conj" and above is not None and above < number and _joins(lead, found[above]):
             link = Link("then", anchor=above, fronted=found[above].fronted, aside=True)
         else:
-            link = _parsed(verb, outer, number, above, opens)
+            link = _parsed(outer, number, above, opens)
         found.append(link)
     return found
+
+
+def _joins(lead: list[Token], other: Link) -> bool:
+    """Whether "and" makes a clause a part of the subordinate clause before it."""
+    return (other.aside or other.fronted) and any(token.lower_ in ("and", "or") for token in lead)
 
 
 def _sentence_start(verb: Token) -> int:
@@ -127,8 +130,8 @@ def _is_progressive(verb: Token) -> bool:
     return verb.tag_ == "VBG" and any(child.lemma_ == "be" for child in verb.children)
 
 
-def _parsed(verb: Token, outer: Token, number: int, above: int | None, opens: bool) -> Link:
-    """The link of a clause that no word links."""
+def _parsed(outer: Token, number: int, above: int | None, opens: bool) -> Link:
+    """The link of a clause that no word links, by its outermost verb."""
     helpers = [child.lower_ for child in outer.children if child.dep_ == "aux"]
     earlier = outer.tag_ == "VBN" and any(word in ("had", "having") for word in helpers)
     if earlier and above is None and number:
@@ -138,7 +141,8 @@ def _parsed(verb: Token, outer: Token, number: int, above: int | None, opens: bo
     fronted = above > number
     if earlier:
         return Link("after", None if fronted else above, fronted, aside=True, opens=opens)
-    participle = outer.dep_ == "advcl" and outer.tag_ in ("VBG", "VBN")
+    own_subject = any(child.dep_ in ("nsubj", "nsubjpass") for child in outer.children)
+    participle = outer.dep_ == "advcl" and outer.tag_ in ("VBG", "VBN") and not own_subject
     perceived = outer.dep_ in ("ccomp", "xcomp") and not fronted and "to" not in helpers
     means = outer.dep_ == "pcomp" and outer.head.lower_ not in ("to", "into")
     if outer.dep_ in ("acl", "relcl") or means or participle or perceived:
@@ -157,7 +161,7 @@ def time_steps(links: Sequence[Link]) -> list[int]:
     for number, link in enumerate(links):
         if link.opens:
             main = line.last()
-        if link.fronted:
+        if link.fronted and any(not later.fronted for later in links[number + 1 :]):
             chain = next((chain for chain in waiting if link.anchor in chain), None)
             if chain is None:
                 waiting.append([number])
@@ -173,7 +177,6 @@ def time_steps(links: Sequence[Link]) -> list[int]:
             for before, after in zip([first, *others], others, strict=False):
                 line.place(after, "then", before)
         waiting = []
-    assert not waiting, "a fronted clause has a later one in its sentence"
     return [line.step(number) for number in range(len(links))]
 
 

@@ -60,9 +60,17 @@ def parse(nlp: Language, texts: Sequence[str]) -> list[Parse]:
 
 
 def _words(nlp: Language, text: str) -> list[str]:
-    """A text's words and marks, without emoji and other signs."""
+    """A text's words and marks, without emoji and other signs; "push-up" is one word."""
     plain = "".join(letter if letter.isalnum() or letter in _MARKS else " " for letter in text)
-    return [token.text for token in nlp.make_doc(plain) if not token.is_space]
+    words: list[str] = []
+    joins = False
+    for token in nlp.make_doc(plain):
+        if words and (joins or (token.text == "-" and token.i and not token.nbor(-1).whitespace_)):
+            words[-1] += token.text
+        elif not token.is_space:
+            words.append(token.text)
+        joins = token.text == "-" and not token.whitespace_ and len(words[-1]) > 1
+    return words
 
 
 def _docs(nlp: Language, texts: Sequence[list[str]]) -> list[Doc]:
@@ -82,9 +90,9 @@ def _mistaken(doc: Doc) -> dict[int, str]:
             found[token.i] = "is"
         elif base not in NOUNLIKE_VERBS or (token.dep_ == "nsubj" and 0 < token.head.i - token.i < 3):
             continue
-        elif token.tag_ == "VBZ" and named and not any(child.dep_ == "nsubj" for child in token.children):
-            found[token.i] = "is"
-        elif token.tag_ == "NNS" and (named or before.lower_ in _BEFORE_VERBS) and not _is_object(token):
+        orphan = token.tag_ == "VBZ" and named and not any(child.dep_ == "nsubj" for child in token.children)
+        plural = token.tag_ == "NNS" and (named or before.lower_ in _BEFORE_VERBS) and not _is_object(token)
+        if orphan or plural:
             found[token.i] = "is"
         elif token.pos_ == "NOUN" and token.lower_ == base and (before.tag_ == "NNS" or _after_pair(doc, token.i)):
             found[token.i] = "are"
@@ -115,7 +123,10 @@ def _progressive(parse: Parse, mistaken: dict[int, str]) -> tuple[list[str], dic
     looks: dict[int, list[str]] = {}
     for token in parse.doc:
         if token.i in mistaken:
-            words += [mistaken[token.i], gerund(base_form(token.lower_) if token.tag_ in ("NNS", "VBZ") else token.lower_)]
+            words += [
+                mistaken[token.i],
+                gerund(base_form(token.lower_) if token.tag_ in ("NNS", "VBZ") else token.lower_),
+            ]
         else:
             words.append(token.text)
         if token.i in parse.looks:

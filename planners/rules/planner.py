@@ -31,7 +31,8 @@ class RulesPlanner:
     def plan(
         self, prompts: Sequence[str], *, ticks: int, seed: int, on_progress: Progress | None = None
     ) -> list[PlanResult]:
-        """One result per prompt; see :class:`planners.contracts.Planner`. Nothing is random, so all seeds agree."""
+        """One result per prompt; see :class:`planners.contracts.Planner`. Nothing is random: all seeds agree."""
+        del seed
         check_prompts(prompts, ticks)
         if on_progress:
             on_progress("parsing", 0.0)

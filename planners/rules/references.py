@@ -108,11 +108,12 @@ class _Resolver:
         )
 
     def _act(self, number: int, clause: Clause, agents: Group) -> None:
+        """A clause's actions: on each of its targets, or on none; nobody acts on himself."""
         self._see(number, "other" if clause.passive and clause.targets else "subject", agents)
         done = []
         for i, (predicate, phrase) in enumerate(clause.targets):
             role: Role = "other" if i else "subject" if clause.passive else "object"
-            targets = self._group(phrase, number, role, agents)
+            targets = tuple(i for i in self._group(phrase, number, role, agents) if i not in agents)
             self._see(number, role, targets)
             done += [Action(number, predicate, agents, targets)] if targets else []
         self.result.actions += done or [Action(number, clause.predicate, agents, ())]
@@ -225,4 +226,3 @@ class _Resolver:
 
     def _label(self, group: Group) -> str:
         return self.cast.things[group[0]].label.split(" of ")[0]
-

@@ -5,6 +5,11 @@ Source: ours, written from common vocabulary; :mod:`planners.language` has the f
 
 from __future__ import annotations
 
+from typing import Literal
+
+Kind = Literal["then", "before", "after", "while"]
+"""How two clauses relate in time; :class:`planners.rules.order.Link` says what each means."""
+
 
 def _set(words: str) -> frozenset[str]:
     return frozenset(words.split())
@@ -90,7 +95,7 @@ STATES = _set("wear dress name call own")
 PARTICLES = _set(
     "up down away around round back forward forwards backward backwards off out in over along aside apart together "
     "home inside outside upstairs downstairs upwards downwards upward downward left right about past by on through "
-    "sideways ahead across high low"
+    "sideways ahead across high low still upright"
 )
 NOUNLIKE_VERBS = _set(
     "wave spin dance jump hug kick walk run turn smile laugh cry shout scream yawn nod bow kiss push pull throw catch "
@@ -98,9 +103,10 @@ NOUNLIKE_VERBS = _set(
     "fall rise drop lift land hit punch slap touch tap knock clap cheer sing whistle talk chat whisper call answer "
     "bark howl roar growl purr hiss flap fly drink cook bake brush comb wash shower paint draw sketch play drum "
     "practice exercise stretch squat lunge swat shake shrug stare glance look watch point signal salute toss pass bat "
-    "box wrestle fight race drive ride skate ski surf row paddle fish hunt dig plant water rake mop dust iron sew knit "
-    "type text phone finish try need ring zoom pan snap flip twist twirl bounce dribble shoot aim lean bend crouch kneel stand sit nap snore sneeze "
-    "cough sip bite lick nibble sniff scratch drag haul carry balance juggle chase follow lead sail cycle bike hike"
+    "box wrestle fight race drive ride skate ski surf row paddle fish hunt dig plant water rake mop dust iron sew "
+    "knit type text phone finish try need ring zoom pan snap flip twist twirl bounce dribble shoot aim lean bend "
+    "crouch kneel stand sit nap snore sneeze cough sip bite lick nibble sniff scratch drag haul carry balance juggle "
+    "chase follow lead sail cycle bike hike"
 )
 """Verbs whose forms a tagger may take for nouns: "a girl waves"."""
 UNREAL = _set("without instead")
@@ -108,7 +114,7 @@ UNREAL = _set("without instead")
 
 # -- when? -----------------------------------------------------------------------------------------------------------
 
-SUBORDINATORS = {
+SUBORDINATORS: dict[str, Kind] = {
     "before": "before",
     "until": "before",
     "till": "before",
@@ -123,7 +129,7 @@ SUBORDINATORS = {
     "as": "while",
 }
 """How the clause that one begins relates to its main clause: "A before B", "A until B": A happens, then B."""
-ADVERBS = {
+ADVERBS: dict[str, Kind] = {
     "meanwhile": "while",
     "simultaneously": "while",
     "concurrently": "while",
@@ -141,7 +147,7 @@ ADVERBS = {
     "subsequently": "then",
     "thereafter": "then",
 }
-PHRASES = {
+PHRASES: dict[str, Kind] = {
     "at the same time": "while",
     "at the same moment": "while",
     "in the meantime": "while",
