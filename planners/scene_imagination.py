@@ -105,13 +105,29 @@ def parse_line(
     return Fact(predicate=relation, object=ident, **span), new
 
 
-def line_pattern(dsg: DynamicSceneGraph, words: Vocabulary | None = None) -> str:
-    """What an added line may look like: an object of the graph, then a property or a relation."""
-    ids = "|".join(re.escape(thing.id) for thing in dsg.objects)
-    properties, things = f"(in an? )?{_FREE}", _FREE
-    if words is not None:
-        properties, things = (f"({'|'.join(listed)})" for listed in (words.properties, words.things))
-    return f"({ids}) (is {properties}|({'|'.join(RELATIONS)}) ({ids}|{things}))"
+def line_pattern(dsg: DynamicSceneGraph, words: Vocabulary | None = None, within: tuple[int, int] | None = None) -> str:
+    """What an added line may look like: an object of the graph, then a property or a relation to something else.
+
+    A line that already holds in some of the ticks ``within`` (all by default) is not offered, as far as ``words`` or
+    the graph's objects spell it: a small model would choose nothing else.
+    """
+    start, end = within or (0, dsg.ticks)
+    said = {line(fact) for fact in dsg.facts if fact.start < end and start < fact.end}
+    ids = [thing.id for thing in dsg.objects]
+    relations = "|".join(RELATIONS)
+    things = _FREE if words is None else "|".join(word for word in words.things if slug(word) not in ids)
+    subjects = []
+    for subject in ids:
+        properties = f"(in an? )?{_FREE}"
+        if words is not None:
+            properties = "|".join(word for word in words.properties if f"{subject} is {word}" not in said)
+        offers = [f"is ({properties})", f"({relations}) ({things})"]
+        for relation in RELATIONS:
+            others = [other for other in ids if other != subject and f"{subject} {relation} {other}" not in said]
+            if others:
+                offers.append(f"{relation} ({'|'.join(map(re.escape, others))})")
+        subjects.append(f"{re.escape(subject)} ({'|'.join(offers)})")
+    return f"({'|'.join(subjects)})"
 
 
 def _add(dsg: DynamicSceneGraph, lines: Iterable[str], start: int, end: int, source: Source) -> DynamicSceneGraph:
@@ -148,7 +164,7 @@ def window_question(
         at = min(index, len(segments) - 1)
         enriched = enriched_example(example, upto=at)
         shown.append((_window(enriched, segments, at), {"add": list(example.imagined[at][:MAX_ADDED])}))
-    item = {"type": "string", "pattern": f"^{line_pattern(dsg, words)}$"}
+    item = {"type": "string", "pattern": f"^{line_pattern(dsg, words, (segment.start, segment.end))}$"}
     return Question(
         step=f"imagine {index + 1}/{len(raw)}",
         messages=chat("imagine", shown, _window(dsg, raw, index)),

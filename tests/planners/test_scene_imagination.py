@@ -94,6 +94,14 @@ def test_what_contradicts_the_prompt_or_the_plan_is_refused() -> None:
     assert add(dsg, 0, "girl near ball") != dsg
 
 
+def test_what_already_holds_is_not_offered_again() -> None:
+    dsg = DSG.extended([Fact(subject="girl", predicate="near", object="ball", start=0, end=1, source="imagined")])
+    for within, offered in (((0, 1), None), ((1, 2), "girl near ball")):
+        found = re.fullmatch(line_pattern(dsg, visual_words(), within), "girl near ball")
+        assert (found and found[0]) == offered
+    assert re.fullmatch(line_pattern(dsg, visual_words()), "ball near girl")
+
+
 def test_the_visual_words_are_plain_and_each_is_there_once() -> None:
     for words in (visual_words().properties, visual_words().things):
         assert len(words) > 80
