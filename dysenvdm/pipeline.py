@@ -103,7 +103,7 @@ class DysenVDMPipeline(DiffusionPipeline):
         seeds: Sequence[int],
         num_frames: int = 16,
         num_inference_steps: int = 25,
-        guidance_scale: float = 2.0,
+        guidance_scale: float = 1.5,
         scene_guidance_scale: float | None = None,
         negative_prompt: str = "",
         scheduler: str | None = None,

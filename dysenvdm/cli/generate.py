@@ -60,7 +60,7 @@ def generate(
     no_plan: Annotated[bool, typer.Option("--no-plan", help="Use the text alone, without any plan.")] = False,
     seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="With --batch, prompt i takes seed + i.")] = 0,
     steps: Annotated[int, typer.Option(min=1, max=1000, help="Denoising steps.")] = 25,
-    guidance: Annotated[float, typer.Option(min=0, max=100, help="Pull towards the text; 1 is none.")] = 2.0,
+    guidance: Annotated[float, typer.Option(min=0, max=100, help="Pull towards the text; 1 is none.")] = 1.5,
     scene_guidance: Annotated[
         float | None, typer.Option(min=0, max=100, help="Pull towards the scene graph; as --guidance unless given.")
     ] = None,
