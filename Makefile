@@ -7,14 +7,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip
 STORE = $${DYSENVDM_HOME:-$$HOME/.local/share/dysenvdm}
-SENTENCE := A girl in a red coat walks to the box, then she jumps over it while a dog runs to the left.
+SENTENCE := In the park, a girl in a red coat walks to the box, then she jumps over it while a dog runs to the left.
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /make \1  /p' Makefile | expand -t 24
 
 demo: models  ## install what is missing and turn a sentence into out/demo.mp4
 	@mkdir -p out
-	$(BIN)/dysenvdm generate "$(SENTENCE)" -o out/demo.mp4
+	$(BIN)/dysenvdm generate "$(SENTENCE)" -o out/demo.mp4 --seed 1
 	@echo "video: out/demo.mp4"
 	@echo "sheet: out/demo.png"
 

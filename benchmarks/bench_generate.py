@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks.rows import Row, seconds
 
-PROMPT = "A girl in a red coat walks to the box, then she jumps over it while a dog runs to the left."
+PROMPT = "In the park, a girl in a red coat walks to the box, then she jumps over it while a dog runs to the left."
 RUNS = 3
 
 
