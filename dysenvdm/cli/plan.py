@@ -92,7 +92,8 @@ def _plan_corpus(
     planner = planner or DEFAULT_PLANNER
     if base_url and workers:
         raise UserError("--base-url: the --workers are the endpoints; leave one of the two out")
-    each = [read_options(planner_option, url) for url in workers or [base_url]]
+    endpoints: list[str | None] = [*workers] or [base_url]
+    each = [read_options(planner_option, url) for url in endpoints]
     for options in each:
         check_planner(planner, options)
     said = {key: value for key, value in each[0].items() if key != "base_url"}  # who answers may change, what may not

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from dysenvdm.stage import StageClip, sample
 from dysenvdm.stage.world import ACTIONS, ACTORS, PROPS, SETTINGS
-from planners.action_planning import LINKS, Clause, Mention, name_question, parsed, plain_name, retold
+from planners.action_planning import LINKS, Clause, Mention, Retelling, name_question, parsed, plain_name, retold
 from planners.demonstrations import DemonstratedEvent, Demonstration
 from planners.dsg import ActionPlan
 from planners.dysen import demonstrated
@@ -90,11 +90,13 @@ def _readings(
     caption: str, gold: ActionPlan, cast: Cast, actions: list[Action]
 ) -> Iterator[tuple[dict[str, str], str, ActionPlan]]:
     """All that the caption could mean: whom each pronoun, what happens when; the caption's own links come first."""
-    choices = [list({} if action.resolved else retellings(cast, action).items()) for action in actions]
+    choices: list[list[tuple[Retelling, Action] | None]] = [
+        [None] if action.resolved else [*retellings(cast, action).items()] for action in actions
+    ]
     links = [_own_link(action.clause, first=i == 0) for i, action in enumerate(actions)]
     others = [[own, *(link for link in ("", *_MEANINGS) if link != own)] for own in links]
     orders = [order for order in product(*others) if order[0] != "then"]
-    for told in product(*(options or [None] for options in choices)):
+    for told in product(*choices):
         read = [action if option is None else option[1] for action, option in zip(actions, told, strict=True)]
         if not all(action.resolved for action in read):
             continue

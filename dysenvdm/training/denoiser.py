@@ -246,9 +246,10 @@ class DenoiserPhase:
         clip, and with none, at the timesteps where who and where is decided. Near zero, the scene is not heard.
         """
         results: dict[str, list[float]] = {}
+        next_dsg = [sample.dsg for sample in (*self.held_out[1:], self.held_out[0])]
         for first in range(0, len(self.held_out), 8):
             samples = self.held_out[first : first + 8]
-            others = [replace(s, dsg=o.dsg) for s, o in zip(samples, samples[1:] + samples[:1], strict=True)]
+            others = [replace(s, dsg=dsg) for s, dsg in zip(samples, next_dsg[first : first + 8], strict=True)]
             without = [replace(sample, dsg=EMPTY_SCENE) for sample in samples]
             for timestep in VALIDATION_TIMESTEPS:
                 values = self._values(samples, timestep)

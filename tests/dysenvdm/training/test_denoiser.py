@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from dysenvdm.backbones import build_vae
 from dysenvdm.data.distractors import MOST, distracted
-from dysenvdm.data.stage import Curriculum, StageSteps, foreground_cells
+from dysenvdm.data.stage import Curriculum, StageSteps, foreground_cells, validation_samples
 from dysenvdm.pipeline import EMPTY_SCENE, DysenVDMPipeline
 from dysenvdm.stage import sample
 from dysenvdm.training import run
@@ -170,6 +170,8 @@ def test_a_step_that_sees_some_frames_sees_them_at_their_time(phase: DenoiserPha
 
 def test_validation_tells_how_much_the_scene_is_heard(phase: DenoiserPhase) -> None:
     """A new adapter adds nothing, whatever the scene; one that does shows it in both differences."""
+    data = phase.recipe.data
+    phase.held_out = validation_samples(2, frames=data.frames, size=data.size, ticks=data.ticks)
     with torch.no_grad():
         deaf = phase.validate()
         assert deaf["other_scene"] == deaf["no_scene"] == 0
