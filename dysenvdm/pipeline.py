@@ -70,6 +70,8 @@ class DysenVDMPipeline(DiffusionPipeline):
         self.register_modules(
             vae=vae, unet=unet, scene_adapter=scene_adapter, text_encoder=text_encoder, scheduler=scheduler
         )
+        if not 0 <= shared_noise <= 1:
+            raise UserError(f"shared_noise: {shared_noise} is no part of a variance; give 0 to 1")
         self.register_to_config(frame_multiple=frame_multiple, shared_noise=shared_noise)
 
     @classmethod

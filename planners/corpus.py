@@ -7,11 +7,13 @@ was, so that it is not gone on with other settings. Source: ours.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -60,6 +62,36 @@ def plan_corpus(
     Raises :class:`UserError` where a file cannot be used, the output belongs to another run, or a planner fails as a
     whole (its server is down): what is written stays, and the same call goes on from there.
     """
+    try:
+        with _alone(output):
+            return _plan_missing(source, output, planners, ticks, seed, batch, settings, on_progress)
+    except OSError as error:
+        raise UserError(
+            f"{output}: {error.strerror or error}; what is written stays, the same command goes on"
+        ) from None
+
+
+@contextmanager
+def _alone(output: Path) -> Iterator[None]:
+    """Refuse a second run on the same output while the first one lives; the system takes the lock from a killed one."""
+    with output.with_name(f".{output.name}.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"{output}: another run is writing it; wait for it, or choose another output") from None
+        yield
+
+
+def _plan_missing(
+    source: Path,
+    output: Path,
+    planners: Sequence[Planner],
+    ticks: int,
+    seed: int,
+    batch: int,
+    settings: dict[str, Any],
+    on_progress: OnProgress | None,
+) -> Counter[str]:
     total = _count_lines(source)
     _claim(output, {"ticks": ticks, "seed": seed, **settings})
     counts, done = _written(output)
@@ -140,12 +172,22 @@ def _count_lines(source: Path) -> int:
         raise UserError(f"{source}: cannot be read ({error.strerror or error})") from None
 
 
-def _captions(source: Path, done: set[int]) -> Iterator[Caption]:
-    """The input's lines that are not done; blank ones are no lines, but keep their number."""
+def _captions(source: Path, done: dict[int, int]) -> Iterator[Caption]:
+    """The input's lines that are not done; blank ones are no lines, but keep their number.
+
+    Raises :class:`UserError` where a line that is done says something else now.
+    """
     with source.open("rb") as file:
         for number, line in enumerate(file, 1):
-            if line.strip() and number not in done:
-                yield _caption(number, line)
+            if not line.strip():
+                continue
+            caption = _caption(number, line)
+            if number not in done:
+                yield caption
+            elif hash(caption.prompt) != done[number]:
+                raise UserError(
+                    f"{source} line {number}: was another prompt when it was planned; choose another output"
+                )
 
 
 def _caption(number: int, line: bytes) -> Caption:
@@ -169,7 +211,14 @@ def _claim(output: Path, settings: dict[str, Any]) -> None:
     path = output.with_name(f"{output.name}.run.json")
     text = json.dumps(settings, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
     if path.exists():
-        theirs = json.loads(path.read_text(encoding="utf-8"))
+        try:
+            theirs = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            theirs = None
+        if not isinstance(theirs, dict):
+            raise UserError(
+                f"{path}: does not say what the run was; delete it and {output.name}, or choose another output"
+            )
         other = sorted(key for key in {*theirs, *settings} if theirs.get(key) != settings.get(key))
         if other:
             raise UserError(
@@ -179,13 +228,18 @@ def _claim(output: Path, settings: dict[str, Any]) -> None:
     elif output.exists() and output.stat().st_size:
         raise UserError(f"{output}: exists and {path.name} does not say what it is; choose another output")
     else:
-        path.write_text(text, encoding="utf-8")
+        new = path.with_name(f".{path.name}.new")  # the name appears when all of it is there
+        new.write_text(text, encoding="utf-8")
+        new.replace(path)
 
 
-def _written(output: Path) -> tuple[Counter[str], set[int]]:
-    """Statuses and numbers of the lines that are there; what a killed run left of a line is cut off."""
+def _written(output: Path) -> tuple[Counter[str], dict[int, int]]:
+    """Statuses of the lines that are there, and the hashes of their prompts by number.
+
+    What a killed run left of a line is cut off.
+    """
     counts: Counter[str] = Counter()
-    done: set[int] = set()
+    done: dict[int, int] = {}
     if not output.exists():
         return counts, done
     whole = 0
@@ -196,7 +250,7 @@ def _written(output: Path) -> tuple[Counter[str], set[int]]:
             try:
                 item = json.loads(line)
                 counts[item["status"]] += 1
-                done.add(item["line"])
+                done[item["line"]] = hash(item["prompt"])
             except (ValueError, KeyError, TypeError) as error:
                 place = counts.total() + 1
                 raise UserError(f"{output} line {place}: not a line of plans ({error!r}); mend or delete it") from None

@@ -27,11 +27,11 @@ def edited(
     facts: dict[int, dict[str, Any]] = dict(enumerate(data["facts"], 1))
     objects: dict[str, dict[str, Any]] = {thing["id"]: thing for thing in data["objects"]}
 
-    def find(what: str, option: str) -> dict[str, Any]:
-        if what.isdigit() and int(what) in facts:
-            return facts[int(what)]
+    def find(what: str, option: str) -> tuple[str, dict[str, Any]]:
+        if what.isdecimal() and int(what) in facts:
+            return "fact", facts[int(what)]
         if what in objects:
-            return objects[what]
+            return "object", objects[what]
         raise UserError(f"{option}: no fact has the number and no object the id {what!r}; 'dsg show' lists them")
 
     for text in change:
@@ -39,8 +39,7 @@ def edited(
         what, dot, field = where.rpartition(".")
         if not equals or not dot:
             raise UserError(f"--set {text!r}: write it as WHAT.FIELD=VALUE, for example 3.predicate=lie down")
-        item = find(what, f"--set {text!r}")
-        kind = "fact" if "subject" in item else "object"
+        kind, item = find(what, f"--set {text!r}")
         if field not in FIELDS[kind]:
             raise UserError(f"--set {text!r}: a {kind} has no field {field!r} to set; it has {', '.join(FIELDS[kind])}")
         if kind == "fact":
@@ -50,8 +49,8 @@ def edited(
         else:
             item[field] = _number(value, text) if field in ("start", "end") else value
     for what in remove:
-        item = find(what, f"--remove {what!r}")
-        if "subject" in item:
+        kind, _ = find(what, f"--remove {what!r}")
+        if kind == "fact":
             del facts[int(what)]
         else:
             del objects[what]
@@ -63,7 +62,7 @@ def edited(
 
 
 def _number(value: str, text: str) -> int:
-    if not value.isdigit():
+    if not value.isdecimal():
         raise UserError(f"--set {text!r}: {value!r} is not a tick; give a whole number")
     return int(value)
 
@@ -71,7 +70,7 @@ def _number(value: str, text: str) -> int:
 def _parsed(text: str) -> dict[str, Any]:
     try:
         item = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"--add {text!r}: not valid JSON ({error})") from None
     if not isinstance(item, dict):
         raise UserError(f"--add {text!r}: give one fact or one object, like a line of the file")

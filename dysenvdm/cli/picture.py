@@ -18,6 +18,10 @@ from planners.dsg import SOURCES, DynamicSceneGraph, Fact, Segment
 
 WIDTH = 12.0
 """Inches of the whole picture."""
+MOST_PIXELS = 60_000
+"""Of a picture's height; the library draws no more than 65,535."""
+SWAPPED_UP_TO = 24
+"""Objects; to find good places for more would take minutes, and no picture of so many is clear."""
 _LABEL_SIZE = (0.075, 0.16)
 """Inches of a letter and of a line of small text, roughly: enough to keep labels apart."""
 _NO_MATH = {"parse_math": False}  # a label is text, whatever it contains
@@ -34,7 +38,7 @@ def save_picture(dsg: DynamicSceneGraph, path: Path) -> None:
     figure = draw(dsg)
     with written_whole(path) as temporary, rc_context({"svg.hashsalt": "dysenvdm", "svg.fonttype": "none"}):
         metadata = {"Date": None} if path.suffix == ".svg" else {"Software": None}
-        figure.savefig(temporary, dpi=150, metadata=metadata)
+        figure.savefig(temporary, dpi=min(150, MOST_PIXELS / figure.get_figheight()), metadata=metadata)
 
 
 def draw(dsg: DynamicSceneGraph) -> Figure:
@@ -43,7 +47,7 @@ def draw(dsg: DynamicSceneGraph) -> Figure:
     most = len(dsg.objects)
     columns = min(4 if most <= 3 else 3 if most <= 5 else 2 if most <= 8 else 1, len(segments))
     rows = math.ceil(len(segments) / columns)
-    size = (WIDTH / columns, 2.4 + 0.4 * max(0, most - 3))
+    size = (WIDTH / columns, 2.4 + 0.4 * min(max(0, most - 3), SWAPPED_UP_TO))
     timeline = 0.8 + 0.28 * max(len(dsg.facts), 1)
     heights = [timeline] + [size[1]] * rows
     figure = Figure(figsize=(WIDTH, sum(heights)), layout="constrained")
@@ -121,7 +125,7 @@ def _places(idents: Sequence[str], relations: Sequence[tuple[str, str]], size: t
     def length() -> float:
         return sum(math.dist(spots[spot[a]], spots[spot[b]]) for a, b in relations)
 
-    best, improved = length(), True
+    best, improved = length(), count <= SWAPPED_UP_TO
     while improved:
         improved = False
         for a, b in combinations(idents, 2):

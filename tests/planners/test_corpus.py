@@ -150,3 +150,24 @@ def test_kill_9_at_any_moment_loses_and_doubles_nothing(tmp_path: Path) -> None:
         running.wait()
     subprocess.run(command, check=True)
     assert sorted(line["line"] for line in lines(output)) == list(range(1, 61))
+
+
+def test_a_changed_input_a_second_run_and_a_spoiled_run_file_are_refused(tmp_path: Path) -> None:
+    source, output = captions(tmp_path, 4), tmp_path / "plans.jsonl"
+    planned(source, output)
+    source.write_text(source.read_text().replace("number 2", "number 9"))
+    with pytest.raises(UserError, match=r"line 3: was another prompt"):
+        planned(source, output)
+
+    class Nosy(OneGirl):
+        def plan(self, prompts: Sequence[str], **options: Any) -> list[PlanResult]:
+            with pytest.raises(UserError, match="another run is writing it"):
+                planned(source, tmp_path / "new.jsonl")
+            return super().plan(prompts, **options)
+
+    assert planned(source, tmp_path / "new.jsonl", Nosy()) == {"valid": 4}
+    (tmp_path / "new.jsonl.run.json").write_text("")
+    with pytest.raises(UserError, match="does not say what the run was"):
+        planned(source, tmp_path / "new.jsonl")
+    with pytest.raises(UserError, match="No such file"):
+        planned(source, tmp_path / "absent" / "plans.jsonl")

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import pytest
 from PIL import Image
 
-from planners.dsg import DynamicSceneGraph, Fact
+from planners.dsg import DynamicSceneGraph, Fact, SceneObject
 
 
 def test_show_draws_the_timeline_and_every_segment(run, dsg: DynamicSceneGraph, dsg_file: Path) -> None:
@@ -121,6 +121,9 @@ def test_edits_are_one_step_and_make_the_user_the_source(run, dsg: DynamicSceneG
         (["--set", "1.end"], "WHAT.FIELD=VALUE"),
         (["--set", "1.source=plan"], "has no field 'source'"),
         (["--set", "1.end=soon"], "'soon' is not a tick"),
+        (["--set", "².end=2"], "no fact has the number"),
+        (["--set", "1.end=²"], "'²' is not a tick"),
+        (["--set", "1.subject="], "subject"),
         (["--set", "1.end=99"], "beyond the graph's 8 ticks"),
         (["--remove", "girl"], "no object has the id 'girl'"),
         (["--add", "{"], "not valid JSON"),
@@ -141,3 +144,13 @@ def test_audit_shows_the_words_and_its_code_tells_of_facts_without_them(run, dsg
     claimed = Fact(subject="girl", predicate="eat", object="box", start=0, end=1, source="plan")
     dsg.extended([claimed]).save(tmp_path / "claimed.json")
     assert run("dsg", "audit", tmp_path / "claimed.json").code == 1
+
+
+def test_a_picture_of_very_many_objects_and_segments_is_drawn(run, tmp_path: Path) -> None:
+    things = tuple(SceneObject(id=f"o{i}", label="thing") for i in range(40))
+    facts = tuple(
+        Fact(subject=f"o{i}", predicate="near", object=f"o{i + 1}", start=i, end=i + 1, source="plan")
+        for i in range(39)
+    )
+    DynamicSceneGraph(ticks=40, objects=things, facts=facts).save(tmp_path / "many.json")
+    assert run("dsg", "show", tmp_path / "many.json", "-o", tmp_path / "many.png").code == 0
