@@ -57,28 +57,42 @@ class SceneTensors:
     @classmethod
     def from_dsgs(cls, dsgs: Sequence[DynamicSceneGraph], embed: Embed) -> SceneTensors:
         """Batch DSGs, on the device and with the dtype of ``embed``'s answer; one without objects is an empty scene."""
+        texts, scene = cls.numbered(dsgs)
+        return scene.labelled(embed(texts))
+
+    @classmethod
+    def numbered(cls, dsgs: Sequence[DynamicSceneGraph]) -> tuple[list[str], SceneTensors]:
+        """The batch's distinct texts, and its scenes with those texts' numbers as ``labels`` (b n), -1 where padded.
+
+        Needs no text encoder, so that a loader's processes can do it; :meth:`labelled` does the rest.
+        """
         texts = [[thing.label for thing in dsg.objects] + [fact.label for fact in dsg.facts] for dsg in dsgs]
         known = list(dict.fromkeys(text for of_dsg in texts for text in of_dsg))
-        table = embed(known)
         row = {text: i for i, text in enumerate(known)}
         graphs = [_graph(dsg) for dsg in dsgs]
         width = max(map(len, texts))
         edges = torch.zeros(len(dsgs), width, width, dtype=torch.long)
-        labels = table.new_zeros(len(dsgs), width, table.shape[-1])
+        labels = torch.full((len(dsgs), width), -1)
         for i, graph in enumerate(graphs):
             size = len(texts[i])
             edges[i, :size, :size] = graph.pop("edges")
-            labels[i, :size] = table[[row[text] for text in texts[i]]]
+            labels[i, :size] = torch.tensor([row[text] for text in texts[i]], dtype=torch.long)
         nodes = {name: pad_sequence([graph[name] for graph in graphs], batch_first=True) for name in graphs[0]}
         tick = torch.arange(max(dsg.ticks for dsg in dsgs))[None, :, None]
         start, end = nodes["interval"].unsqueeze(1).unbind(-1)
         active = (start <= tick) & (tick < end) & nodes["mask"][:, None]
         ticks = torch.tensor([dsg.ticks for dsg in dsgs])
-        return cls(labels=labels, edges=edges, active=active, ticks=ticks, **nodes).to(device=table.device)
+        return known, cls(labels=labels, edges=edges, active=active, ticks=ticks, **nodes)
+
+    def labelled(self, table: Tensor) -> SceneTensors:
+        """Scenes from :meth:`numbered` with their texts' embeddings (k d), on the device and in the dtype of these."""
+        moved = self.to(device=table.device)
+        padded = torch.cat([table, table.new_zeros(1, table.shape[-1])])
+        return replace(moved, labels=padded[moved.labels])
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> SceneTensors:
         """The same scenes on another device, with the label embeddings (alone) in another dtype."""
-        moved = {field.name: getattr(self, field.name).to(device=device) for field in fields(self)}
+        moved = {field.name: getattr(self, field.name).to(device=device, non_blocking=True) for field in fields(self)}
         return replace(self, **{**moved, "labels": moved["labels"].to(dtype=dtype)})
 
 

@@ -5,8 +5,10 @@ That makes resuming exact without saving any reader's position, and a run on two
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +16,11 @@ from torch.utils.data import DataLoader, Dataset
 
 from dysenvdm.stage import VAL_SEED0, StageClip, sample
 from planners.dsg import DynamicSceneGraph
+
+CELLS = 16
+"""Cells of the foreground's grid in each direction."""
+Read = Callable[[int, int, np.random.Generator], "Sample"]
+"""(clip, draw, generator) -> the clip, told in one of its phrasings that the generator chooses, all frames shown."""
 
 
 @dataclass(frozen=True)
@@ -23,9 +30,11 @@ class Sample:
     draw: int
     clip: int
     caption: str
+    captions: tuple[str, ...]
+    """All phrasings; ``caption`` is one of them."""
     dsg: DynamicSceneGraph
     foreground: NDArray[np.bool_]
-    """(f 16 16): which cells of the picture an actor's box touches."""
+    """(f CELLS CELLS): which cells of the picture an actor's box touches."""
     shown: tuple[int, ...]
     """Numbers of the frames that the step sees."""
     video: NDArray[np.uint8] | None
@@ -38,7 +47,7 @@ class Sample:
         return self.video
 
 
-def foreground_cells(clip: StageClip, cells: int = 16) -> NDArray[np.bool_]:
+def foreground_cells(clip: StageClip, cells: int = CELLS) -> NDArray[np.bool_]:
     """(f, cells, cells): the cells of a grid over the picture that any actor's box touches."""
     edges = np.arange(cells) / cells
     mask = np.zeros((next(iter(clip.boxes.values())).shape[0], cells, cells), dtype=bool)
@@ -91,12 +100,10 @@ class StageSteps(Dataset[list[Sample]]):
         world: int,
         clips: int,
         frames: int,
-        size: int,
-        ticks: int,
-        render: bool,
+        read: Read,
     ) -> None:
-        self.curriculum, self.seed, self.rank, self.world, self.clips = curriculum, seed, rank, world, clips
-        self.frames, self.size, self.ticks, self.render = frames, size, ticks, render
+        self.curriculum, self.seed, self.rank, self.world = curriculum, seed, rank, world
+        self.clips, self.frames, self.read = clips, frames, read
 
     def __getitem__(self, step: int) -> list[Sample]:
         return [self._sample(step, draw) for draw in self.curriculum.draws(step)[self.rank :: self.world]]
@@ -104,8 +111,7 @@ class StageSteps(Dataset[list[Sample]]):
     def _sample(self, step: int, draw: int) -> Sample:
         clip = self.clip_of(draw)
         rng = np.random.default_rng((self.seed, draw))
-        sample = load_sample(clip, draw, rng, frames=self.frames, size=self.size, ticks=self.ticks, render=self.render)
-        return replace(sample, shown=self.curriculum.shown(step, self.frames, rng))
+        return replace(self.read(clip, draw, rng), shown=self.curriculum.shown(step, self.frames, rng))
 
     def clip_of(self, draw: int) -> int:
         """The number of the clip that draw shows."""
@@ -130,6 +136,7 @@ def load_sample(
         draw=draw,
         clip=clip,
         caption=captions[rng.integers(len(captions))],
+        captions=captions,
         dsg=played.dsg,
         foreground=foreground_cells(played),
         shown=tuple(range(frames)),
@@ -145,7 +152,32 @@ def validation_samples(count: int, *, frames: int, size: int, ticks: int) -> lis
     ]
 
 
-def step_loader(steps: StageSteps, start: int, stop: int, workers: int) -> DataLoader:
-    """Yield the batches of steps ``start`` to ``stop``, prepared ahead by ``workers`` processes."""
-    ahead = 4 if workers else None
-    return DataLoader(steps, batch_size=None, sampler=range(start, stop), num_workers=workers, prefetch_factor=ahead)
+@dataclass(frozen=True)
+class Batch:
+    """What a rank's module sees at once: the clips' numbers and what the phase's ``collate`` made of them."""
+
+    clips: tuple[int, ...]
+    inputs: dict[str, Any]
+
+
+Collate = Callable[[list[Sample]], dict[str, Any]]
+
+
+def step_loader(
+    steps: StageSteps, start: int, stop: int, *, workers: int, collate: Collate, parts: int = 1
+) -> DataLoader:
+    """Yield the batches of steps ``start`` to ``stop``, each in ``parts``, collated ahead by ``workers`` processes."""
+    return DataLoader(
+        steps,
+        batch_size=None,
+        sampler=range(start, stop),
+        num_workers=workers,
+        prefetch_factor=4 if workers else None,
+        collate_fn=partial(_in_parts, collate=collate, parts=parts),
+    )
+
+
+def _in_parts(samples: list[Sample], collate: Collate, parts: int) -> list[Batch]:
+    size = len(samples) // parts
+    shares = [samples[first : first + size] for first in range(0, len(samples), size)]
+    return [Batch(tuple(sample.clip for sample in share), collate(share)) for share in shares]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from dysenvdm.backbones import build_vae
-from dysenvdm.data.stage import Sample, validation_samples
+from dysenvdm.data.stage import Sample, load_sample, validation_samples
 from dysenvdm.training.recipe import LossSection, Recipe
 
 STILLS = 4
@@ -77,17 +78,17 @@ class AutoencoderLoss(nn.Module):
 class AutoencoderPhase:
     """Trains ``AutoencoderKL`` of the recipe's preset; a batch of k clips gives 4 k images."""
 
-    renders = True
-
     def __init__(self, recipe: Recipe, device: torch.device) -> None:
         self.seed, self.device = recipe.seed, device
         self.vae = build_vae(recipe.model.preset).to(device)
         self.module = AutoencoderLoss(self.vae, recipe.loss)
         data = recipe.data
+        self.read = partial(load_sample, frames=data.frames, size=data.size, ticks=data.ticks, render=True)
         held_out = validation_samples(data.validation_clips, frames=data.frames, size=data.size, ticks=data.ticks)
         self.held_out = stills_of(held_out)
 
-    def prepare(self, samples: list[Sample]) -> dict[str, Any]:
+    def collate(self, samples: list[Sample]) -> dict[str, Any]:
+        """Some frames of each clip (k h w 3) uint8 and the noise (k c h w) for their latents."""
         stills, noises = [], []
         factor = 2 ** (len(self.vae.config.block_out_channels) - 1)
         for sample in samples:
@@ -96,8 +97,11 @@ class AutoencoderPhase:
             stills.append(torch.from_numpy(chosen))
             shape = (len(chosen), self.vae.config.latent_channels, chosen.shape[1] // factor, chosen.shape[2] // factor)
             noises.append(torch.from_numpy(rng.standard_normal(shape, dtype=np.float32)))
-        images = to_images(torch.cat(stills)).to(self.device, self.vae.dtype, memory_format=torch.channels_last)
-        return {"images": images, "noise": torch.cat(noises).to(self.device, self.vae.dtype)}
+        return {"stills": torch.cat(stills), "noise": torch.cat(noises)}
+
+    def prepare(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        images = to_images(inputs["stills"].to(self.device)).to(self.vae.dtype, memory_format=torch.channels_last)
+        return {"images": images, "noise": inputs["noise"].to(self.device, self.vae.dtype)}
 
     def validate(self) -> dict[str, float]:
         """Mean and lowest PSNR (dB) of reconstructed frames of held-out clips."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,9 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
 from dysenvdm.backbones import UNETS, build_unet
+from dysenvdm.data.corpus import CachedCorpus, cached_corpus
 from dysenvdm.data.distractors import distracted
-from dysenvdm.data.latents import cached_latents
-from dysenvdm.data.stage import Sample, validation_samples
+from dysenvdm.data.stage import Read, Sample, load_sample, validation_samples
 from dysenvdm.files import sha256
 from dysenvdm.models import locate, write_manifest
 from dysenvdm.pipeline import EMPTY_SCENE, DysenVDMPipeline, mixed_noise
@@ -35,8 +36,8 @@ from planners.dsg import DynamicSceneGraph, UserError
 
 VALIDATION_TIMESTEPS = (100, 300, 500, 700, 900)
 SCENE_TIMESTEPS = (500, 900)
-CAPTIONS_KEPT = 2**15
-"""Captions whose encoding is remembered: some 30 tokens of 384 half-precision numbers each, 0.8 GB."""
+CAPTIONS_KEPT = {"cpu": 2**15, "cuda": 2**18}
+"""Captions whose encoding is remembered: some 30 tokens of 384 half-precision numbers each, 0.8 or 6 GB."""
 
 
 def build_scheduler() -> DDIMScheduler:
@@ -139,13 +140,14 @@ class DenoiserPhase:
         self.scene_adapter = SceneAdapter.for_unet(self.unet, label_dim=self.text_encoder.width).to(device)
         if recipe.model.init:
             self._start_from(recipe.model.init)
-        self._read: dict[str, Tensor] = {}
+        self._known: dict[str, Tensor] = {}
         self.scheduler = build_scheduler()
         self.module = DenoiserLoss(self.unet, self.scene_adapter, self.scheduler.alphas_cumprod.to(device), recipe.loss)
-        self.renders = not data.cache
+        self.corpus: CachedCorpus | None = None
+        self.read: Read = partial(load_sample, frames=data.frames, size=data.size, ticks=data.ticks, render=True)
         if data.cache:
-            self.latents = cached_latents(
-                recipe.run / "latents.safetensors",
+            self.corpus = cached_corpus(
+                recipe.run / "corpus.safetensors",
                 self._cache_key(),
                 self.encode,
                 clips=data.clips,
@@ -154,6 +156,8 @@ class DenoiserPhase:
                 ticks=data.ticks,
                 workers=data.workers,
             )
+            self.read = self.corpus.read
+            self.latents = self.corpus.latents.to(device)
 
     def _start_from(self, folder: Path) -> None:
         for name, part in (("unet", self.unet), ("scene_adapter", self.scene_adapter)):
@@ -179,51 +183,69 @@ class DenoiserPhase:
         latents = torch.cat(parts).float() * self.vae.config.scaling_factor
         return rearrange(latents, "(b f) c h w -> b f c h w", f=videos.shape[1])
 
-    def _latents(self, samples: list[Sample]) -> Tensor:
-        """Scaled latents (b c f h w) of the samples' shown frames."""
-        if samples[0].video is None:
-            latents = torch.stack([self.latents[sample.clip, list(sample.shown)] for sample in samples])
-        else:
-            latents = self.encode(torch.from_numpy(np.stack([s.pixels[list(s.shown)] for s in samples])))
-        return rearrange(latents.float().to(self.device), "b f c h w -> b c f h w")
-
-    def prepare(self, samples: list[Sample], timesteps: Tensor | None = None) -> dict[str, Any]:
-        """Inputs of :class:`DenoiserLoss`; with ``timesteps`` given (validation) nothing is dropped."""
-        latents = self._latents(samples)
+    def collate(self, samples: list[Sample], timestep: int | None = None) -> dict[str, Any]:
+        """Everything but latents and embeddings; with ``timestep`` given (validation) nothing is dropped."""
+        size = self.recipe.data.size // 2 ** (len(self.vae.config.block_out_channels) - 1)
         noises, chosen, captions, dsgs = [], [], [], []
         for sample in samples:
             rng = np.random.default_rng((self.recipe.seed, sample.draw, 2))
-            channels, _, *cells = latents.shape[1:]
             own, common = (
-                torch.from_numpy(rng.standard_normal(shape, dtype=np.float32))
-                for shape in (latents.shape[1:], (channels, 1, *cells))
+                torch.from_numpy(
+                    rng.standard_normal((self.vae.config.latent_channels, frames, size, size), dtype=np.float32)
+                )
+                for frames in (len(sample.shown), 1)
             )
             noises.append(mixed_noise(own, common, self.recipe.train.shared_noise))
-            chosen.append(int(rng.integers(len(self.scheduler.alphas_cumprod))))
-            caption, dsg = (sample.caption, sample.dsg) if timesteps is not None else self._dropped(sample, rng)
+            drawn = int(rng.integers(len(self.scheduler.alphas_cumprod)))
+            chosen.append(drawn if timestep is None else timestep)
+            caption, dsg = self._dropped(sample, rng) if timestep is None else (sample.caption, sample.dsg)
             captions.append(caption)
             dsgs.append(dsg)
+        texts, scene = SceneTensors.numbered(dsgs)
+        inputs = {
+            "captions": captions,
+            "scene": (texts, scene),
+            "noise": torch.stack(noises),
+            "timesteps": torch.tensor(chosen),
+            "foreground": torch.from_numpy(np.stack([s.foreground[list(s.shown)] for s in samples])),
+            "shown": torch.tensor([sample.shown for sample in samples]),
+            "clips": torch.tensor([sample.clip for sample in samples]),
+        }
+        if samples[0].video is not None:
+            inputs["videos"] = torch.from_numpy(np.stack([s.pixels[list(s.shown)] for s in samples]))
+        return inputs
+
+    def prepare(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        """Inputs of :class:`DenoiserLoss`."""
+        texts, scene = inputs["scene"]
+        tensors = ("noise", "timesteps", "foreground", "shown")
         return {
-            "latents": latents,
-            "noise": torch.stack(noises).to(self.device),
-            "timesteps": torch.tensor(chosen, device=self.device) if timesteps is None else timesteps,
-            "text": self._text(captions),
-            "scene": SceneTensors.from_dsgs(dsgs, self.text_encoder.embed),
-            "foreground": torch.from_numpy(np.stack([s.foreground[list(s.shown)] for s in samples])).to(self.device),
-            "shown": torch.tensor([sample.shown for sample in samples], device=self.device),
+            **{name: inputs[name].to(self.device, non_blocking=True) for name in tensors},
+            "latents": self._latents(inputs),
+            "text": self._text(inputs["captions"]),
+            "scene": scene.labelled(self.text_encoder.embed(texts)),
             "num_frames": self.recipe.data.frames,
         }
 
+    def _latents(self, inputs: dict[str, Any]) -> Tensor:
+        """Scaled latents (b c f h w) of the shown frames."""
+        if "videos" in inputs:
+            latents = self.encode(inputs["videos"])
+        else:
+            clips, shown = (inputs[name].to(self.device) for name in ("clips", "shown"))
+            latents = self.latents[clips[:, None], shown]
+        return rearrange(latents.float(), "b f c h w -> b c f h w")
+
     def _text(self, captions: list[str]) -> Tensor:
         """What the text encoder says; remembered, since stills come faster than it could read their captions."""
-        new = [caption for caption in dict.fromkeys(captions) if caption not in self._read]
-        if len(self._read) + len(new) > CAPTIONS_KEPT:
+        new = [caption for caption in dict.fromkeys(captions) if caption not in self._known]
+        if len(self._known) + len(new) > CAPTIONS_KEPT[self.device.type]:
             return self.text_encoder.encode(captions)
         if new:
             for caption, text in zip(new, self.text_encoder.encode(new), strict=True):
-                self._read[caption] = text[: int(text.any(-1).sum())].half().cpu()
-        text = pad_sequence([self._read[caption] for caption in captions], batch_first=True)
-        return F.pad(text, (0, 0, 0, self.text_encoder.max_tokens - text.shape[1])).float().to(self.device)
+                self._known[caption] = text[: int(text.any(-1).sum())].half()
+        text = pad_sequence([self._known[caption] for caption in captions], batch_first=True)
+        return F.pad(text, (0, 0, 0, self.text_encoder.max_tokens - text.shape[1])).float()
 
     def _dropped(self, sample: Sample, rng: np.random.Generator) -> tuple[str, DynamicSceneGraph]:
         """Caption and DSG with text, scene or both dropped, imagined facts gone, or more of them than there are."""
@@ -263,8 +285,7 @@ class DenoiserPhase:
         return {"error": float(np.mean([means[f"error_{t}"] for t in VALIDATION_TIMESTEPS])), **means}
 
     def _values(self, samples: list[Sample], timestep: int) -> dict[str, float]:
-        inputs = self.prepare(samples, torch.full((len(samples),), timestep, device=self.device))
-        _, values = self.module(**inputs)
+        _, values = self.module(**self.prepare(self.collate(samples, timestep)))
         return {name: value.item() for name, value in values.items()}
 
     def pipeline(self) -> DysenVDMPipeline:

@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
-from dysenvdm.data.stage import Sample, StageSteps, step_loader
+from dysenvdm.data.stage import Batch, Read, Sample, StageSteps, step_loader
 from dysenvdm.training.ema import ExponentialMovingAverage
 from dysenvdm.training.logs import RunLog, draw_curves
 from dysenvdm.training.recipe import Recipe, TrainSection, load_recipe
@@ -33,16 +33,21 @@ console = Console(stderr=True)
 
 
 class Phase(Protocol):
-    """What a recipe's ``phase`` must bring. Methods but ``prepare`` run on rank 0 alone, with the averaged weights."""
+    """What a recipe's ``phase`` must bring. ``validate`` and what follows run on rank 0, with the averaged weights."""
 
-    renders: bool
-    """Whether samples need their video."""
+    @property
+    def read(self) -> Read:
+        """Where samples come from."""
 
     @property
     def module(self) -> nn.Module:
         """Trained. ``module(**prepared)`` returns (loss, {name: value})."""
 
-    def prepare(self, samples: list[Sample]) -> dict[str, Any]: ...
+    def collate(self, samples: list[Sample]) -> dict[str, Any]:
+        """What of a batch can be made without the GPU: it runs in the loader's processes."""
+
+    def prepare(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        """Of what ``collate`` returned, the module's inputs, on its device."""
 
     def validate(self) -> dict[str, float]: ...
 
@@ -113,7 +118,7 @@ class Trainer:
             trained, lr=recipe.train.lr, betas=recipe.train.betas, weight_decay=recipe.train.weight_decay
         )
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: learning_rate_factor(step, recipe.train))
-        self.ema = ExponentialMovingAverage(phase.module, recipe.train.ema)
+        self.ema = ExponentialMovingAverage(phase.module, recipe.train.ema, recipe.train.ema_every)
         self.engine, *_ = deepspeed.initialize(
             model=phase.module, optimizer=optimizer, lr_scheduler=schedule, config=self._deepspeed_config(micro)
         )
@@ -159,13 +164,16 @@ class Trainer:
         data = recipe.data
         steps = StageSteps(
             recipe.train.curriculum, seed=recipe.seed, rank=self.rank, world=self.world, clips=data.clips,
-            frames=data.frames, size=data.size, ticks=data.ticks, render=self.phase.renders,
+            frames=data.frames, read=self.phase.read,
         )  # fmt: skip
         started = time.perf_counter()
         with closing(RunLog(recipe.run, writes=self.rank == 0)) as log, _progress(enabled=self.rank == 0) as progress:
             bar = progress.add_task(recipe.name, total=stop, completed=self.step, loss=float("nan"))
-            for samples in step_loader(steps, self.step, stop, data.workers):
-                values = self._optimize(samples)
+            loader = step_loader(
+                steps, self.step, stop, workers=data.workers, collate=self.phase.collate, parts=self.parts
+            )
+            for batches in loader:
+                values = self._optimize(batches)
                 self.step += 1
                 if self.step % recipe.log.every == 0:
                     seconds, started = (time.perf_counter() - started) / recipe.log.every, time.perf_counter()
@@ -174,13 +182,12 @@ class Trainer:
                 progress.update(bar, completed=self.step, loss=values["loss"])
                 self._look(log, last=self.step == stop)
 
-    def _optimize(self, samples: list[Sample]) -> dict[str, float]:
+    def _optimize(self, batches: list[Batch]) -> dict[str, float]:
         """One optimizer step over this rank's samples; returns the means of loss and logged values over all ranks."""
         self.engine.train()
         totals: dict[str, Tensor] = {}
-        micro = len(samples) // self.parts  # stills come in other numbers than clips
-        for first in range(0, len(samples), micro):
-            loss, values = self.engine(**self.phase.prepare(samples[first : first + micro]))
+        for batch in batches:
+            loss, values = self.engine(**self.phase.prepare(batch.inputs))
             self.engine.backward(loss)
             self.engine.step()
             for name, value in {"loss": loss, **values}.items():
@@ -190,7 +197,7 @@ class Trainer:
         dist.all_reduce(means)
         numbers = dict(zip(totals, (means / self.world).tolist(), strict=True))
         if not torch.isfinite(means).all():
-            clips = [sample.clip for sample in samples]
+            clips = [clip for batch in batches for clip in batch.clips]
             raise UserError(f"step {self.step}: {numbers} is not finite on clips {clips}; lower train.lr and resume")
         return numbers
 

@@ -89,6 +89,7 @@ class TrainSection(_Section):
     ``cooldown`` fraction of ``steps``, so that a run can be cut short or prolonged by another ``train.steps``.
     The denoiser's frames: until the ``stills`` fraction of the steps single frames of ``stills_batch`` clips, then
     until the ``coarse`` fraction every second frame, then all (:class:`dysenvdm.data.stage.Curriculum` says why).
+    ``ema`` is the average's decay per step; it is brought up to date every ``ema_every`` steps.
     ``shared_noise``: the part of the noise's variance that a clip's frames have in common, in training and sampling
     (:func:`dysenvdm.pipeline.mixed_noise`).
     """
@@ -103,6 +104,7 @@ class TrainSection(_Section):
     cooldown: float = Field(0.25, ge=0, le=1)
     clip: float = Field(1.0, gt=0)
     ema: float = Field(0.995, ge=0, lt=1)
+    ema_every: int = Field(1, ge=1)
     stills: float = Field(0.0, ge=0, le=1)
     stills_batch: int = Field(64, ge=1)
     coarse: float = Field(0.0, ge=0, le=1)

@@ -1,6 +1,7 @@
 """The denoiser phase: what it drops, what its loss weighs, and that what it exports generates."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +12,15 @@ from safetensors.torch import load_file
 
 from dysenvdm.backbones import build_vae
 from dysenvdm.data.distractors import MOST, distracted
-from dysenvdm.data.stage import Curriculum, StageSteps, foreground_cells, validation_samples
+from dysenvdm.data.stage import Curriculum, StageSteps, foreground_cells, load_sample, validation_samples
 from dysenvdm.pipeline import EMPTY_SCENE, DysenVDMPipeline
 from dysenvdm.stage import sample
 from dysenvdm.training import run
 from dysenvdm.training.denoiser import DenoiserPhase, build_scheduler, without_imagined
 from dysenvdm.training.recipe import load_recipe
 from planners.dsg import UserError
+
+PLAYED = partial(load_sample, frames=8, size=32, ticks=8, render=False)
 
 
 @pytest.fixture(autouse=True)
@@ -51,8 +54,9 @@ def phase(tmp_path: Path) -> DenoiserPhase:
 
 def samples(phase: DenoiserPhase, *, render: bool) -> list:
     data = phase.recipe.data
-    shape = {"frames": data.frames, "size": data.size, "ticks": data.ticks}
-    return StageSteps(Curriculum(batch=4), seed=0, rank=0, world=1, clips=4, render=render, **shape)[0]
+    fresh = partial(load_sample, frames=data.frames, size=data.size, ticks=data.ticks, render=True)
+    read = fresh if render else phase.read
+    return StageSteps(Curriculum(batch=4), seed=0, rank=0, world=1, clips=4, frames=data.frames, read=read)[0]
 
 
 def test_the_exported_folder_generates(tmp_path: Path) -> None:
@@ -66,9 +70,23 @@ def test_the_exported_folder_generates(tmp_path: Path) -> None:
     assert video.shape == (8, 64, 64, 3)
 
 
-def test_cached_latents_are_those_encoded_on_the_fly(phase: DenoiserPhase) -> None:
-    cached, fresh = phase._latents(samples(phase, render=False)), phase._latents(samples(phase, render=True))
-    assert torch.allclose(cached, fresh, atol=2e-2 * fresh.abs().max().item())
+def test_the_cached_corpus_is_what_is_played_and_encoded_on_the_fly(phase: DenoiserPhase) -> None:
+    cached, fresh = (phase.collate(samples(phase, render=render)) for render in (False, True))
+    latents, encoded = phase._latents(cached), phase._latents(fresh)
+    assert torch.allclose(latents, encoded, atol=2e-2 * encoded.abs().max().item())
+    for name in ("captions", "clips", "noise", "timesteps", "foreground", "shown"):
+        assert torch.equal(cached[name], fresh[name]) if name != "captions" else cached[name] == fresh[name]
+    (texts, scene), (other_texts, other) = cached["scene"], fresh["scene"]
+    assert texts == other_texts
+    assert all(torch.equal(getattr(scene, field.name), getattr(other, field.name)) for field in fields(scene))
+
+
+def test_a_corpus_read_back_is_the_one_that_was_made(phase: DenoiserPhase) -> None:
+    again = DenoiserPhase(phase.recipe, torch.device("cpu"))
+    for clip in range(4):
+        made, read = (p.read(clip, 7, np.random.default_rng(3)) for p in (phase, again))
+        assert np.array_equal(made.foreground, read.foreground)
+        assert replace(made, foreground=None) == replace(read, foreground=None)
 
 
 def test_the_process_ends_in_noise_and_begins_with_the_clip() -> None:
@@ -104,14 +122,14 @@ def test_the_loss_of_a_sample_is_its_own(phase: DenoiserPhase) -> None:
     given = samples(phase, render=False)
     phase.module.eval()
     with torch.no_grad():
-        whole, _ = phase.module(**phase.prepare(given))
-        halves = [phase.module(**phase.prepare(half))[0] for half in (given[:2], given[2:])]
+        whole, _ = phase.module(**phase.prepare(phase.collate(given)))
+        halves = [phase.module(**phase.prepare(phase.collate(half)))[0] for half in (given[:2], given[2:])]
     assert whole.item() == pytest.approx((halves[0] + halves[1]).item() / 2, rel=1e-4)
 
 
 def test_gradients_reach_the_scene_adapter_and_not_the_frozen_parts(phase: DenoiserPhase) -> None:
     torch.nn.init.normal_(phase.scene_adapter.sites[0].output.weight)
-    loss, _ = phase.module(**phase.prepare(samples(phase, render=False)))
+    loss, _ = phase.module(**phase.prepare(phase.collate(samples(phase, render=False))))
     loss.backward()
     assert phase.scene_adapter.graph.label.weight.grad.abs().sum() > 0
     assert all(p.grad is None for p in phase.vae.parameters())
@@ -128,7 +146,7 @@ def test_foreground_is_where_the_actors_are() -> None:
 
 
 def test_a_step_sees_the_same_clips_on_any_number_of_ranks() -> None:
-    shape = {"frames": 8, "size": 32, "ticks": 8, "render": False, "clips": 10, "seed": 3}
+    shape = {"frames": 8, "clips": 10, "seed": 3, "read": PLAYED}
     curriculum = Curriculum(batch=4, stills=8, stills_until=2, coarse_until=4)
     for step in (1, 3, 7):
         whole = StageSteps(curriculum, rank=0, world=1, **shape)[step]
@@ -139,8 +157,7 @@ def test_a_step_sees_the_same_clips_on_any_number_of_ranks() -> None:
 
 
 def test_an_epoch_shows_every_clip_once() -> None:
-    shape = {"frames": 8, "size": 32, "ticks": 8}
-    steps = StageSteps(Curriculum(batch=5), rank=0, world=1, render=False, clips=10, seed=3, **shape)
+    steps = StageSteps(Curriculum(batch=5), rank=0, world=1, clips=10, seed=3, frames=8, read=PLAYED)
     for epoch in (0, 1):
         assert sorted(steps.clip_of(draw) for draw in range(10 * epoch, 10 * epoch + 10)) == list(range(10))
     assert [steps.clip_of(d) for d in range(10)] != [steps.clip_of(d) for d in range(10, 20)]
@@ -158,9 +175,8 @@ def test_stills_of_many_clips_come_first_then_every_second_frame_then_all() -> N
 @pytest.mark.parametrize("shown", [(0, 2, 4, 6), (5,)])
 def test_a_step_that_sees_some_frames_sees_them_at_their_time(phase: DenoiserPhase, shown: tuple[int, ...]) -> None:
     given = samples(phase, render=False)
-    nothing_dropped = torch.full((len(given),), 500)
-    whole = phase.prepare(given, nothing_dropped)
-    part = phase.prepare([replace(sample, shown=shown) for sample in given], nothing_dropped)
+    some = [replace(sample, shown=shown) for sample in given]
+    whole, part = (phase.prepare(phase.collate(seen, timestep=500)) for seen in (given, some))
     assert torch.equal(part["latents"], whole["latents"][:, :, shown])
     assert torch.equal(part["foreground"], whole["foreground"][:, shown])
     encoded = [phase.scene_adapter.encode(p["scene"], p["num_frames"], shown=p["shown"]) for p in (whole, part)]
