@@ -52,12 +52,12 @@ class VAEConfig(_Sizes):
 UNETS = {
     "micro": UNetConfig(channels=(16, 32), attention=(False, True), head_width=8, norm_groups=8),
     "nano": UNetConfig(channels=(48, 96, 96), attention=(False, True, True)),
-    "tiny": UNetConfig(channels=(64, 112), attention=(True, True)),
+    "tiny": UNetConfig(channels=(64, 96, 96), attention=(True, True, True)),
 }
 VAES = {
     "micro": VAEConfig(channels=(8, 8, 16), norm_groups=4),
     "nano": VAEConfig(channels=(24, 48, 64)),
-    "tiny": VAEConfig(channels=(32, 64, 128)),
+    "tiny": VAEConfig(channels=(40, 64, 72)),
 }
 
 

@@ -98,7 +98,7 @@ def cached_corpus(
                 return CachedCorpus(
                     parts["latents"], parts["foreground"].numpy(), parts["told"].numpy(), parts["ends"].numpy()
                 )
-    loader = DataLoader(_Clips(clips, frames, size, ticks), batch_size=8, num_workers=workers, collate_fn=_together)
+    loader = DataLoader(_Clips(clips, frames, size, ticks), batch_size=32, num_workers=workers, collate_fn=_together)
     latents, foregrounds, told = [], [], []
     for videos, foreground, texts in track(loader, "playing and encoding the corpus"):
         latents.append(encode(videos).half().cpu())

@@ -36,6 +36,8 @@ from planners.dsg import DynamicSceneGraph, UserError
 
 VALIDATION_TIMESTEPS = (100, 300, 500, 700, 900)
 SCENE_TIMESTEPS = (500, 900)
+ENCODED_AT_ONCE = 256
+"""Frames in one pass of the encoder; bounds memory."""
 CAPTIONS_KEPT = {"cpu": 2**15, "cuda": 2**18}
 """Captions whose encoding is remembered: some 30 tokens of 384 half-precision numbers each, 0.8 or 6 GB."""
 
@@ -179,7 +181,7 @@ class DenoiserPhase:
     def encode(self, videos: Tensor) -> Tensor:
         """uint8 (b f h w 3) -> scaled latents (b f c h w)."""
         images = to_images(videos.to(self.device, non_blocking=True).flatten(0, 1))
-        parts = [self.vae.encode(part.to(self.vae.dtype)).latent_dist.mean for part in images.split(128)]
+        parts = [self.vae.encode(part.to(self.vae.dtype)).latent_dist.mean for part in images.split(ENCODED_AT_ONCE)]
         latents = torch.cat(parts).float() * self.vae.config.scaling_factor
         return rearrange(latents, "(b f) c h w -> b f c h w", f=videos.shape[1])
 
@@ -242,8 +244,9 @@ class DenoiserPhase:
         if len(self._known) + len(new) > CAPTIONS_KEPT[self.device.type]:
             return self.text_encoder.encode(captions)
         if new:
-            for caption, text in zip(new, self.text_encoder.encode(new), strict=True):
-                self._known[caption] = text[: int(text.any(-1).sum())].half()
+            texts = self.text_encoder.encode(new).half()
+            for caption, text, length in zip(new, texts, texts.any(-1).sum(-1).tolist(), strict=True):
+                self._known[caption] = text[:length].clone()
         text = pad_sequence([self._known[caption] for caption in captions], batch_first=True)
         return F.pad(text, (0, 0, 0, self.text_encoder.max_tokens - text.shape[1])).float()
 
