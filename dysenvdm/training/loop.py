@@ -62,6 +62,10 @@ def build_phase(recipe: Recipe, device: torch.device) -> Phase:
         from dysenvdm.training.autoencoder import AutoencoderPhase
 
         return AutoencoderPhase(recipe, device)
+    if recipe.phase == "referee":
+        from dysenvdm.training.referee import RefereePhase
+
+        return RefereePhase(recipe, device)
     from dysenvdm.training.denoiser import DenoiserPhase
 
     return DenoiserPhase(recipe, device)

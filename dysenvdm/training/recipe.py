@@ -41,8 +41,9 @@ class DataSection(_Section):
 
 
 class ModelSection(_Section):
-    """``preset`` names sizes in dysenvdm.backbones; ``vae`` is a trained autoencoder's folder (denoiser phase only).
+    """``preset`` names sizes in dysenvdm.backbones; ``vae`` is a trained autoencoder's folder (not for its own phase).
 
+    The referee phase takes it for one of the faults it learns to see through, and needs none.
     ``init`` is an exported folder of the same preset whose weights a fresh run starts from.
     ``gate`` is the mean PSNR in dB that it must reach on held-out frames: what it blurs, no denoiser can draw.
     """
@@ -80,6 +81,24 @@ class LossSection(_Section):
         if self.drop_text + self.drop_scene + self.drop_both > 1:
             raise ValueError("drop_text + drop_scene + drop_both exceed 1; they exclude each other")
         return self
+
+
+class DegradeSection(_Section):
+    """What the referee phase does to drawn clips: the probability of each fault, and how bad it gets at most.
+
+    ``vae_noise`` and ``noise_strength`` are standard deviations, of scaled latents and of colours in [-1, 1];
+    ``blur_sigma`` is in pixels; ``tint_strength`` is what a channel's contrast and brightness change by.
+    """
+
+    vae: float = Field(0.4, ge=0, le=1)
+    vae_noise: float = Field(0.3, ge=0)
+    rescale: float = Field(0.15, ge=0, le=1)
+    blur: float = Field(0.3, ge=0, le=1)
+    blur_sigma: float = Field(1.3, ge=0.3)
+    tint: float = Field(0.5, ge=0, le=1)
+    tint_strength: float = Field(0.06, ge=0)
+    noise: float = Field(0.35, ge=0, le=1)
+    noise_strength: float = Field(0.25, ge=0)
 
 
 class TrainSection(_Section):
@@ -140,12 +159,13 @@ class Recipe(_Section):
     """One training run. ``run`` is its folder; ``deepspeed`` goes into DeepSpeed's own configuration as it is."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9._-]+$")
-    phase: Literal["autoencoder", "denoiser"]
+    phase: Literal["autoencoder", "denoiser", "referee"]
     run: Path
     seed: int = Field(0, ge=0)
     data: DataSection = DataSection()
     model: ModelSection
     loss: LossSection = LossSection()
+    degrade: DegradeSection = DegradeSection()
     train: TrainSection
     log: LogSection = LogSection()
     deepspeed: dict[str, Any] = Field(default_factory=lambda: {"zero_optimization": {"stage": 0}})
@@ -154,9 +174,13 @@ class Recipe(_Section):
     def _check(self) -> Recipe:
         if self.phase == "denoiser" and self.model.vae is None:
             raise ValueError("model.vae: the denoiser phase needs a trained autoencoder's folder")
+        if self.phase == "referee" and not self.data.cache:
+            raise ValueError("data.cache: the referee phase draws a bounded corpus once; set it, and data.clips")
+        if self.phase == "referee" and (self.train.stills or self.train.coarse):
+            raise ValueError("train.stills and train.coarse: a referee needs whole clips; leave them out")
         if self.phase == "autoencoder" and (self.train.stills or self.train.coarse):
             raise ValueError("train.stills and train.coarse: an autoencoder sees stills in any case; leave them out")
-        if self.phase == "autoencoder" and self.model.init is not None:
+        if self.phase != "denoiser" and self.model.init is not None:
             raise ValueError("model.init: only the denoiser phase starts from exported weights; leave it out")
         clash = _OURS & self.deepspeed.keys()
         if clash:

@@ -1,0 +1,186 @@
+"""What can be read off a Stage clip: who is where in every frame, looks how, and does what to whom.
+
+A reading comes from a clip's script (:func:`gold_reading`) or from pixels (:mod:`dysenvdm.stage.referee`). Both follow
+the eye, which cannot see all that a script knows:
+
+- An action whose last pose is kept (falling, lying, sitting) lasts, to the eye, until its actor's next one.
+- Somebody who waves and faces somebody waves at them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from dysenvdm.stage.clip import StageClip
+from dysenvdm.stage.motion import actor_track
+from dysenvdm.stage.poses import KEPT
+from dysenvdm.stage.script import Act, Script
+from dysenvdm.stage.world import ACTIONS, ACTORS, COLORS, PROPS, SETTINGS
+
+SEEN_AS = {"wave": "wave at"}
+"""Actions without a target -> what they look like where their actor faces somebody."""
+
+
+class Vocabulary(BaseModel):
+    """The words of the world that a referee was trained on; "" means none."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    actors: tuple[str, ...] = tuple(ACTORS)
+    props: tuple[str, ...] = tuple(PROPS)
+    colors: tuple[str, ...] = tuple(COLORS)
+    garments: tuple[str, ...] = ("", *sorted({garment for actor in ACTORS.values() for garment in actor.garments}))
+    actions: tuple[str, ...] = ("", *ACTIONS)
+    settings: tuple[str, ...] = tuple(SETTINGS)
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        return (*self.actors, *self.props)
+
+
+Box = tuple[float, float, float, float]
+"""x0, y0, x1, y1 in 0..1 of the picture, y downwards."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A thing or actor in one frame; ``garment`` and ``action`` are "" for none, all but kind and box for props."""
+
+    ident: str
+    kind: str
+    box: Box
+    garment: str = ""
+    color: str = ""
+    action: str = ""
+    target: str | None = None
+
+    @property
+    def look(self) -> tuple[str, str, str]:
+        return self.kind, self.garment, self.color
+
+
+@dataclass(frozen=True)
+class SeenEvent:
+    """What an actor does from frame ``start`` to before frame ``end``."""
+
+    agent: str
+    predicate: str
+    target: str | None
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A clip as it was seen; idents are stable over its frames."""
+
+    setting: str
+    frames: tuple[tuple[Seen, ...], ...]
+
+    @cached_property
+    def looks(self) -> dict[str, tuple[str, str, str]]:
+        """(kind, garment, colour) of every actor and prop: what it looks like in most of its frames."""
+        seen: dict[str, list[tuple[str, str, str]]] = {}
+        for frame in self.frames:
+            for thing in frame:
+                seen.setdefault(thing.ident, []).append(thing.look)
+        return {ident: (_most(looks, 0), _most(looks, 1), _most(looks, 2)) for ident, looks in seen.items()}
+
+    @property
+    def actors(self) -> list[str]:
+        return [ident for ident, (kind, *_) in self.looks.items() if kind in ACTORS]
+
+    def track(self, ident: str) -> dict[int, Seen]:
+        """Frame -> what was seen of one actor or prop."""
+        return {f: thing for f, frame in enumerate(self.frames) for thing in frame if thing.ident == ident}
+
+    @cached_property
+    def events(self) -> tuple[SeenEvent, ...]:
+        """Runs of frames in which an actor does one thing, in order of their start.
+
+        Frames at odds with both neighbours take the neighbours' side, and events end up at least two frames long.
+        """
+        found = []
+        for ident in self.actors:
+            track = self.track(ident)
+            done = [(track[f].action, track[f].target) if f in track else ("", None) for f in range(len(self.frames))]
+            found += [SeenEvent(ident, *what, start, end) for what, start, end in _runs(_smoothed(done)) if what[0]]
+        return tuple(sorted(found, key=lambda event: (event.start, event.agent)))
+
+
+Doing = tuple[str, str | None]
+
+
+def _most(looks: Sequence[tuple[str, str, str]], part: int) -> str:
+    values = [look[part] for look in looks]
+    return max(dict.fromkeys(values), key=values.count)
+
+
+def _smoothed(done: Sequence[Doing]) -> list[Doing]:
+    """A frame unlike both neighbours becomes like the one before it (at the start, like the one after)."""
+    result = list(done)
+    for f, here in enumerate(done):
+        before, after = result[f - 1] if f else None, done[f + 1] if f + 1 < len(done) else None
+        if here not in (before, after) and len(done) > 1:
+            result[f] = before if before is not None else done[f + 1]
+    return result
+
+
+def _runs(done: Sequence[Doing]) -> list[tuple[Doing, int, int]]:
+    cuts = [0, *(f for f in range(1, len(done)) if done[f] != done[f - 1]), len(done)]
+    return [(done[start], start, end) for start, end in pairwise(cuts) if start < end]
+
+
+def visible_acts(script: Script, frames: int) -> list[tuple[Act, int, int]]:
+    """The script's acts as the eye has them (see the module's head), each with its frames ``[f0, f1)``."""
+    visible = []
+    for act in script.acts:
+        f0, f1 = script.frames_of(act, frames)
+        if act.predicate in KEPT:
+            starts = [script.frames_of(other, frames)[0] for other in script.acts_of(act.agent)]
+            f1 = min((start for start in starts if start >= f1), default=frames)
+        if act.predicate in SEEN_AS:
+            faced = _faced(script, act.agent, f0, frames)
+            act = replace(act, predicate=SEEN_AS[act.predicate], target=faced) if faced else act
+        visible.append((act, f0, f1))
+    return visible
+
+
+def _faced(script: Script, agent: str, frame: int, frames: int) -> str | None:
+    """Whom an actor looks at in a frame: the nearest on the side it faces."""
+    tracks = {role.id: actor_track(script, role, frames) for role in script.roles}
+    me = tracks.pop(agent)
+    ahead = {ident: (other.x[frame] - me.x[frame]) * me.facing[frame] for ident, other in tracks.items()}
+    return min((ident for ident, way in ahead.items() if way > 0), key=lambda ident: ahead[ident], default=None)
+
+
+def gold_reading(clip: StageClip) -> Reading:
+    """What a perfect eye sees in the clip: things in their order from back to front."""
+    roles = {role.id: role for role in clip.script.roles}
+    doing: dict[tuple[str, int], tuple[str, str | None]] = {}
+    for act, f0, f1 in visible_acts(clip.script, clip.frames):
+        doing.update({(act.agent, f): (act.predicate, act.target) for f in range(f0, f1)})
+    frames = []
+    for f in range(clip.frames):
+        seen = []
+        for ident, boxes in clip.boxes.items():
+            box = _box(boxes[f])
+            if ident in roles:
+                role = roles[ident]
+                action, target = doing.get((ident, f), ("", None))
+                seen.append(Seen(ident, role.kind, box, role.garment, role.color, action, target))
+            else:
+                seen.append(Seen(ident, ident, box))
+        frames.append(tuple(seen))
+    return Reading(clip.setting, tuple(frames))
+
+
+def _box(row: NDArray[np.float32]) -> Box:
+    x0, y0, x1, y1 = (float(value) for value in row)
+    return x0, y0, x1, y1

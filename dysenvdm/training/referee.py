@@ -1,0 +1,221 @@
+"""The referee phase: a video network learns to read drawn clips, whole and degraded (:mod:`dysenvdm.stage.referee`)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from einops import rearrange
+from numpy.typing import NDArray
+from PIL import Image
+from rich.progress import track
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.data import DataLoader, Dataset
+
+from dysenvdm.data.stage import Sample
+from dysenvdm.stage import VAL_SEED0, sample
+from dysenvdm.stage.reading import Vocabulary, gold_reading
+from dysenvdm.stage.referee import REFEREES, Referee
+from dysenvdm.stage.referee_maps import Labels, Maps, labels_of, maps_of
+from dysenvdm.stage.verdicts import compared, summed
+from dysenvdm.training.autoencoder import to_images
+from dysenvdm.training.degradations import blurred, noised, rescaled, round_trip, tinted
+from dysenvdm.training.recipe import DegradeSection, Recipe
+from planners.dsg import DynamicSceneGraph, UserError
+
+NOTHING = DynamicSceneGraph(ticks=1)
+WEIGHTS = {
+    "heat": 1.0, "actor_box": 2.0, "prop_box": 1.0, "color": 0.3, "garment": 0.2, "action": 1.0, "target": 0.5,
+    "offset": 1.0, "setting": 0.1,
+}  # fmt: skip
+"""Of the parts of the loss."""
+
+
+class _Clips(Dataset[tuple[Tensor, Labels]]):
+    """Drawn clips and what is to be seen in them, from seed ``first`` on."""
+
+    def __init__(self, first: int, clips: int, frames: int, size: int) -> None:
+        self.first, self.clips, self.shape = first, clips, {"frames": frames, "size": size}
+
+    def __len__(self) -> int:
+        return self.clips
+
+    def __getitem__(self, i: int) -> tuple[Tensor, Labels]:
+        clip = sample(self.first + i, **self.shape)
+        return torch.from_numpy(clip.render()), labels_of(clip, Vocabulary())
+
+
+def draw_clips(clips: _Clips, workers: int) -> tuple[Tensor, Labels]:
+    """All clips in memory: videos (k f h w 3) uint8 and labels, each (k ...)."""
+    videos = torch.empty(
+        len(clips), clips.shape["frames"], clips.shape["size"], clips.shape["size"], 3, dtype=torch.uint8
+    )
+    labels: dict[str, list[Tensor]] = {}
+    done = 0
+    for part, said in track(DataLoader(clips, batch_size=8, num_workers=workers), "drawing the corpus"):
+        videos[done : done + len(part)] = part
+        done += len(part)
+        for name, value in said.items():
+            labels.setdefault(name, []).append(value.clone())
+    return videos, {name: torch.cat(values) for name, values in labels.items()}
+
+
+class RefereeLoss(nn.Module):
+    """Penalty-reduced focal loss of the heat (Zhou et al. 2019), cross entropy of classes, L1 of lengths."""
+
+    def __init__(self, referee: Referee) -> None:
+        super().__init__()
+        self.referee = referee
+
+    def forward(self, images: Tensor, gold: Maps) -> tuple[Tensor, dict[str, Tensor]]:
+        """``images`` (b f 3 h w) in [-1, 1]; ``gold`` as :func:`maps_of` gives it."""
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=images.is_cuda):
+            maps = {name: value.float() for name, value in self.referee(images).items()}
+        parts = {
+            "heat": focal(maps["heat"], gold["heat"]),
+            "setting": F.cross_entropy(maps["setting"], gold["setting"]),
+        }
+        for name in ("color", "garment", "action", "target"):
+            logits = rearrange(maps[name], "b f k h w -> b k f h w")
+            parts[name] = F.cross_entropy(logits, gold[name], ignore_index=-1, reduction="sum")
+            parts[name] = parts[name] / (gold[name] >= 0).sum().clamp(min=1)
+        for name, where in (("actor_box", "actor_cells"), ("prop_box", "prop_cells"), ("offset", "aims")):
+            error = (rearrange(maps[name], "b f k h w -> b f h w k") - gold[name]).abs().sum(-1)
+            parts[name] = (error * gold[where]).sum() / gold[where].sum().clamp(min=1)
+        right = (maps["action"].argmax(dim=2) == gold["action"]) & (gold["action"] >= 0)
+        share = right.sum() / (gold["action"] >= 0).sum().clamp(min=1)
+        loss = sum((WEIGHTS[name] * value for name, value in parts.items()), torch.zeros((), device=images.device))
+        return loss, {**parts, "actions_right": share}
+
+
+def focal(logits: Tensor, heat: Tensor) -> Tensor:
+    """Source: CenterNet, equation 1 (alpha 2, beta 4), per thing: logits and heat (b f k h w)."""
+    centre = heat > 0.999
+    chance = logits.sigmoid()
+    found = (1 - chance).square() * F.logsigmoid(logits) * centre
+    elsewhere = (1 - heat) ** 4 * chance.square() * F.logsigmoid(-logits) * ~centre
+    return -(found.sum() + elsewhere.sum()) / centre.sum().clamp(min=1)
+
+
+class RefereePhase:
+    """Trains the preset's referee on a finite corpus that is drawn once, into memory."""
+
+    def __init__(self, recipe: Recipe, device: torch.device) -> None:
+        self.recipe, self.device = recipe, device
+        data = recipe.data
+        config = REFEREES[recipe.model.preset].model_copy(update={"frames": data.frames})
+        self.referee = Referee(config).to(device)
+        self.words = config.vocabulary
+        self.module = RefereeLoss(self.referee)
+        self.vae = _autoencoder(recipe, device)
+        self.videos, self.labels = draw_clips(_Clips(0, data.clips, data.frames, data.size), data.workers)
+        shape = {"frames": data.frames, "size": data.size}
+        held_out = [sample(VAL_SEED0 + i, **shape) for i in range(data.validation_clips)]
+        self.gold = [gold_reading(clip) for clip in held_out]
+        self.held_out = [clip.render() for clip in held_out]
+
+    def read(self, clip: int, draw: int, _rng: np.random.Generator) -> Sample:
+        """The number of a clip; all else is in memory already."""
+        frames = self.recipe.data.frames
+        return Sample(draw, clip, "", (), NOTHING, np.zeros((frames, 0, 0), bool), tuple(range(frames)), None)
+
+    def collate(self, samples: list[Sample]) -> dict[str, Any]:
+        seeds = [(self.recipe.seed, one.draw, 3) for one in samples]
+        return {"clips": torch.tensor([one.clip for one in samples]), "seeds": seeds}
+
+    def prepare(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        chosen = inputs["clips"]
+        images = rearrange(self.videos[chosen].to(self.device, non_blocking=True), "b f h w c -> b f c h w")
+        images = images.float() / 127.5 - 1
+        labels = {name: value[chosen].to(self.device) for name, value in self.labels.items()}
+        images = degraded(images, self.recipe.degrade, inputs["seeds"], self.vae)
+        return {"images": images.to(self.referee.place.dtype), "gold": maps_of(labels, self.words)}
+
+    def validate(self) -> dict[str, float]:
+        """Accuracies on held-out clips, clean and (``vae_…``) behind the autoencoder."""
+        found = self._accuracies(self.held_out)
+        if self.vae is not None:
+            behind = self._accuracies([seen_through(self.vae, pixels) for pixels in self.held_out])
+            found |= {f"vae_{name}": value for name, value in behind.items()}
+        return found
+
+    def _accuracies(self, clips: list[NDArray[np.uint8]]) -> dict[str, float]:
+        pairs = zip(self.referee.read(clips), self.gold, strict=True)
+        return {"precision": 0.0, "place": 0.0, "targets": 0.0, **summed([compared(*pair) for pair in pairs])}
+
+    def sheet(self) -> Image.Image:
+        """Degraded held-out clips, a row each: what the referee has to learn from."""
+        pixels = torch.from_numpy(np.stack(self.held_out[:8]))
+        images = to_images(pixels).to(self.device)
+        seeds = [(self.recipe.seed, i, 3) for i in range(len(images))]
+        shown = degraded(images, self.recipe.degrade, seeds, self.vae).float().cpu()
+        rows = rearrange(((shown.clamp(-1, 1) + 1) * 127.5).round().byte(), "b f c h w -> (b h) (f w) c")
+        return Image.fromarray(rows.numpy())
+
+    def export(self, folder: Path) -> None:
+        recipe = self.recipe
+        self.referee.save(
+            folder, source=f"recipe {recipe.name}, {recipe.train.steps} steps of {recipe.train.batch_size}"
+        )
+
+
+def _autoencoder(recipe: Recipe, device: torch.device) -> AutoencoderKL | None:
+    folder = recipe.model.vae
+    if folder is None:
+        return None
+    if not (folder / "config.json").is_file():
+        raise UserError(f"model.vae: no autoencoder in {folder}; give the vae folder of a trained model")
+    vae = AutoencoderKL.from_pretrained(folder, local_files_only=True).to(device)
+    if device.type == "cuda":
+        vae = vae.to(torch.bfloat16)
+    return vae.requires_grad_(False).eval()
+
+
+def seen_through(vae: AutoencoderKL, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A clip (f h w 3) uint8 behind the autoencoder, in whole colour values again."""
+    images = to_images(torch.from_numpy(pixels)).to(vae.device)
+    back = round_trip(vae, images[None])[0].float()
+    return rearrange(((back + 1) * 127.5).round().byte(), "f c h w -> f h w c").cpu().numpy()
+
+
+def degraded(
+    images: Tensor, degrade: DegradeSection, seeds: Sequence[tuple[int, ...]], vae: AutoencoderKL | None
+) -> Tensor:
+    """Each clip of (b f 3 h w) with its own faults, as its seed and the recipe's probabilities have them.
+
+    What is done follows from each clip's seed; the noise itself from that of the first.
+    """
+    _, f, _, h, w = images.shape
+    rngs = [np.random.default_rng(seed) for seed in seeds]
+
+    def drawn(chance: float, low: float, high: float, shape: tuple[int, ...] = ()) -> tuple[Tensor, Tensor]:
+        """Which clips get a fault, and how strong it is (0 where they do not)."""
+        hit = torch.tensor([rng.random() < chance for rng in rngs])
+        strength = torch.from_numpy(np.stack([rng.uniform(low, high, shape) for rng in rngs])).float()
+        return hit.to(images.device), strength.to(images.device)
+
+    noise = torch.Generator(images.device).manual_seed(int(rngs[0].integers(2**62)))
+    through, wobble = drawn(degrade.vae, 0.0, degrade.vae_noise)
+    if vae is not None and through.any():
+        factor = 2 ** (len(vae.config["block_out_channels"]) - 1)
+        shape = (int(through.sum()), f, vae.config["latent_channels"], h // factor, w // factor)
+        latent = torch.randn(shape, generator=noise, device=images.device) * wobble[through][:, None, None, None, None]
+        images = images.clone()
+        images[through] = round_trip(vae, images[through], latent)
+    small, _ = drawn(degrade.rescale, 0, 1)
+    size = int(rngs[0].integers(round(0.35 * h), h))
+    if small.any():
+        images = torch.where(small[:, None, None, None, None], rescaled(images, size), images)
+    hit, sigma = drawn(degrade.blur, 0.3, degrade.blur_sigma)
+    images = blurred(images, sigma * hit)
+    hit, spread = drawn(degrade.tint, -1, 1, (2, 3))
+    change = spread * hit[:, None, None] * degrade.tint_strength
+    images = tinted(images, 1 + change[:, 0], change[:, 1])
+    hit, strength = drawn(degrade.noise, 0, degrade.noise_strength)
+    grain = torch.randn(images.shape, generator=noise, device=images.device)
+    return noised(images, grain, strength * hit)
