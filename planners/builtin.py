@@ -40,15 +40,24 @@ def register_planners(register: Register) -> None:
 
 
 def smollm2(
-    model: str | os.PathLike[str] | None = None, *, device: str = "auto", imagine: bool = True, temperature: float = 0.0
+    model: str | os.PathLike[str] | None = None,
+    *,
+    device: str = "auto",
+    max_batch: int = 32,
+    imagine: bool = True,
+    temperature: float = 0.0,
+    strategy: str | None = None,
+    policy: str | os.PathLike[str] | None = None,
 ) -> Planner:
     """Dysen on a local transformers model: a folder, by default the imported SmolLM2."""
     from planners.dysen import DysenPlanner
     from planners.engines.transformers import TransformersEngine
     from planners.scene_imagination import visual_words
+    from planners.selection import selector
 
-    engine = TransformersEngine(model, device=device)
-    return DysenPlanner(engine, imagine=imagine, temperature=temperature, words=visual_words())
+    chosen = selector(strategy, policy)
+    engine = TransformersEngine(model, device=device, max_batch=max_batch)
+    return DysenPlanner(engine, imagine=imagine, temperature=temperature, words=visual_words(), selector=chosen)
 
 
 def openai(
@@ -60,17 +69,21 @@ def openai(
     thinking_tokens: int = 0,
     imagine: bool = True,
     temperature: float = 0.0,
+    strategy: str | None = None,
+    policy: str | os.PathLike[str] | None = None,
 ) -> Planner:
     """Dysen on a chat-completions endpoint; the options are those of :class:`planners.engines.openai.OpenAIEngine`."""
     if find_spec("openai") is None:
         raise UserError("planner 'openai': needs the openai library; run: pip install 'dysenvdm[openai]'")
     from planners.dysen import DysenPlanner
     from planners.engines.openai import OpenAIEngine
+    from planners.selection import selector
 
+    chosen = selector(strategy, policy)
     engine = OpenAIEngine(
         model, base_url=base_url, budget=budget, concurrency=concurrency, thinking_tokens=thinking_tokens
     )
-    return DysenPlanner(engine, imagine=imagine, temperature=temperature)
+    return DysenPlanner(engine, imagine=imagine, temperature=temperature, selector=chosen)
 
 
 def replay(transcript: str | os.PathLike[str]) -> Planner:

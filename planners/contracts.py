@@ -40,7 +40,10 @@ class Call(BaseModel):
 
 
 class PlanResult(BaseModel):
-    """A prompt's plan, its DSG after each stage in order, every call that led there, and what went wrong, if any."""
+    """A prompt's plan, its DSG after each stage in order, every call that led there, and what went wrong, if any.
+
+    ``strategy`` is how examples were chosen for the calls.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -49,6 +52,7 @@ class PlanResult(BaseModel):
     stages: dict[str, DynamicSceneGraph]
     transcript: list[Call]
     degraded: str | None
+    strategy: str = "structure"
 
     @property
     def dsg(self) -> DynamicSceneGraph:

@@ -1,4 +1,4 @@
-"""The examples that prompts show to a language model (in-context learning), and how they are picked.
+"""The examples that prompts show to a language model (in-context learning), and how alike they are.
 
 Some are hand-written, others are captions of the Stage world, whose marks are right by construction (written by
 ``dysenvdm/studies/stage_demonstrations.py``). A demonstration carries its marks as stage I asks for them, its events in
@@ -9,17 +9,14 @@ into plan, DSG and enriched DSG.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from difflib import SequenceMatcher
 from functools import cache
 from importlib import resources
-from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from planners.language import FUNCTION_WORDS, LEADS, words_of
-
-T = TypeVar("T")
 
 
 class DemonstratedEvent(BaseModel):
@@ -61,14 +58,12 @@ def _read(name: str) -> tuple[Demonstration, ...]:
     return tuple(Demonstration.model_validate(item) for item in json.loads(text))
 
 
-def nearest(text: str, pool: Sequence[T], count: int, key: Callable[[T], str]) -> list[T]:
-    """The ``count`` examples whose text is most like ``text`` in how it is built, then in its words; the best last."""
-    words = words_of(text)
-    return sorted(pool, key=lambda example: _likeness(words, words_of(key(example))), reverse=True)[:count][::-1]
+def likeness(text: str, example: str) -> float:
+    """How much a text is built like an example, higher is more; what its words mean does not count.
 
-
-def _likeness(a: list[str], b: list[str]) -> float:
-    """Connectives in the same places count most, then other function words, shared words, and a similar length."""
+    Connectives in the same places count most, then other function words, shared words, and a similar length.
+    """
+    a, b = words_of(text), words_of(example)
     joints = SequenceMatcher(None, _joints(a), _joints(b), autojunk=False).ratio()
     frame = SequenceMatcher(None, _frame(a), _frame(b), autojunk=False).ratio()
     content_a, content_b = ({*words} - FUNCTION_WORDS for words in (a, b))

@@ -27,13 +27,14 @@ from planners.action_planning import (
     split_question,
 )
 from planners.contracts import Call, PlanResult, Progress, check_prompts
-from planners.demonstrations import Demonstration, demonstrations, nearest
+from planners.demonstrations import Demonstration, demonstrations
 from planners.dsg import ActionPlan, DynamicSceneGraph, UserError
 from planners.engines import Engine
 from planners.event_conversion import convert
 from planners.plan_assembly import Action, Cast, build_plan, cast_actions, phrases, retellings
 from planners.questions import Question, ask
 from planners.scene_imagination import SceneExample, Vocabulary, polish_question, window_question
+from planners.selection import Choice, Selector, StructureSelector
 
 __all__ = ["DysenPlanner", "PlanResult", "demonstrated"]
 
@@ -43,8 +44,8 @@ T = TypeVar("T")
 
 FIRST = {"split": 6, "act": 8, "name": 4, "refer": 4, "order": 6, "imagine": 3, "polish": 3}
 """How many worked examples each step always shows: the pool's first ones, whose tokens all questions share."""
-NEAREST = {"split": 3, "act": 6, "name": 6, "refer": 3, "order": 4}
-"""How many more it shows, those most like what is asked, the best last."""
+CHOSEN = {"split": 3, "act": 6, "name": 6, "refer": 3, "order": 4}
+"""How many more it shows, those that the strategy chooses for what is asked, the best last."""
 
 
 @dataclass
@@ -52,6 +53,7 @@ class _Job:
     """One prompt on its way through the stages. ``failed`` says why stage I ended; ``notes`` what went wrong later."""
 
     prompt: str
+    number: int = 0
     calls: list[Call] = field(default_factory=list)
     failed: str | None = None
     notes: list[str] = field(default_factory=list)
@@ -77,7 +79,8 @@ class DysenPlanner:
     """Plans with any :class:`planners.engines.Engine`.
 
     ``imagine=False`` ends after stage II; ``words`` are those that imagination may use, None for any. ``pool`` are the
-    demonstrations that are shown; ``temperature`` 0 is greedy, and one below 0 raises :class:`UserError`.
+    demonstrations that are shown, and ``selector`` chooses among them; ``temperature`` 0 is greedy, and one below 0
+    raises :class:`UserError`.
     """
 
     def __init__(
@@ -88,6 +91,7 @@ class DysenPlanner:
         temperature: float = 0.0,
         pool: Sequence[Demonstration] | None = None,
         words: Vocabulary | None = None,
+        selector: Selector | None = None,
     ) -> None:
         if not 0 <= temperature < float("inf"):
             raise UserError(f"temperature: {temperature:g}; give 0 (always the likeliest word) or more")
@@ -96,13 +100,14 @@ class DysenPlanner:
         self.words = words
         self.temperature = temperature
         self.pool = demonstrations() if pool is None else tuple(pool)
+        self.selector: Selector = StructureSelector() if selector is None else selector
 
     def plan(
         self, prompts: Sequence[str], *, ticks: int, seed: int, on_progress: Progress | None = None
     ) -> list[PlanResult]:
         """One result per prompt; see :class:`planners.contracts.Planner`."""
         check_prompts(prompts, ticks)
-        jobs = [_Job(prompt) for prompt in prompts]
+        jobs = [_Job(prompt, number) for number, prompt in enumerate(prompts)]
         steps: list[tuple[str, Callable[[list[_Job], int], None]]] = [
             ("finding the actions", self._split),
             ("finding the verbs", self._act),
@@ -132,6 +137,7 @@ class DysenPlanner:
                 stages=job.stages,
                 transcript=job.calls,
                 degraded="; ".join([job.failed] if job.failed else job.notes) or None,
+                strategy=self.selector.name,
             )
             for job in jobs
         ]
@@ -139,39 +145,42 @@ class DysenPlanner:
     # -- stage I ---------------------------------------------------------------------------------------------------
 
     def _split(self, jobs: list[_Job], seed: int) -> None:
-        asked = [
-            (job, split_question(job.prompt, self._shown("split", self.pool, job.prompt, _prompt))) for job in jobs
-        ]
+        shown = self._shown("split", self.pool, _prompt, [(job, job.prompt) for job in jobs], seed)
+        asked = [(job, split_question(job.prompt, examples)) for job, examples in zip(jobs, shown, strict=True)]
         for job, segments in self._ask(asked, seed):
             job.segments = segments
 
     def _act(self, jobs: list[_Job], seed: int) -> None:
         pool = [clause for example in self.pool for clause in example.clauses]
+        segments = [(job, segment) for job in jobs for segment in job.segments]
+        shown = self._shown("act", pool, _unmarked, segments, seed)
         asked = [
-            (job, act_question(segment, self._shown("act", pool, segment, _unmarked)))
-            for job in jobs
-            for segment in job.segments
+            (job, act_question(segment, examples)) for (job, segment), examples in zip(segments, shown, strict=True)
         ]
         for job, clause in self._ask(asked, seed):
             job.clauses.append(clause)
 
     def _name(self, jobs: list[_Job], seed: int) -> None:
         pool = [name for example in self.pool for name in example.names]
-        asked = []
+        unnamed = []
         for job in jobs:
             for phrase in phrases(job.clauses):
                 known = plain_name(phrase)
                 if known is not None:
                     job.names[phrase] = known
                 else:
-                    question = name_question(phrase, self._shown("name", pool, " ".join(phrase), _unmarked))
-                    asked.append((job, _paired(phrase, question)))
+                    unnamed.append((job, phrase))
+        shown = self._shown("name", pool, _unmarked, [(job, " ".join(phrase)) for job, phrase in unnamed], seed)
+        asked = [
+            (job, _paired(phrase, name_question(phrase, examples)))
+            for (job, phrase), examples in zip(unnamed, shown, strict=True)
+        ]
         for job, (phrase, mentions) in self._ask(asked, seed):
             job.names[phrase] = mentions
 
     def _refer(self, jobs: list[_Job], seed: int) -> None:
         pool = [example for example in self.pool if example.references]
-        asked = []
+        unclear = []
         for job in jobs:
             job.cast, job.actions = cast_actions(job.clauses, job.names)
             for i, action in enumerate(job.actions):
@@ -179,24 +188,28 @@ class DysenPlanner:
                 if len(options) == 1:
                     job.actions[i] = next(iter(options.values()))
                 elif options:
-                    examples = self._shown("refer", pool, job.prompt, _prompt)
-                    question = refer_question(job.prompt, action.clause, options, examples)
-                    asked.append((job, _paired(i, question)))
+                    unclear.append((job, i, options))
                 elif not action.resolved:
                     job.failed = f"nobody is named who could do «{' '.join(action.clause.words)}»"
-        for job, (i, action) in self._ask([(job, question) for job, question in asked if not job.failed], seed):
+        unclear = [found for found in unclear if not found[0].failed]
+        shown = self._shown("refer", pool, _prompt, [(job, job.prompt) for job, *_ in unclear], seed)
+        asked = [
+            (job, _paired(i, refer_question(job.prompt, job.actions[i].clause, options, examples)))
+            for (job, i, options), examples in zip(unclear, shown, strict=True)
+        ]
+        for job, (i, action) in self._ask(asked, seed):
             job.actions[i] = action
 
     def _order(self, jobs: list[_Job], seed: int) -> None:
         pool = [example for example in self.pool if example.order]
-        asked = []
+        several = [job for job in jobs if len(job.actions) > 1]
         for job in jobs:
-            if len(job.actions) > 1:
-                asked.append((job, order_question(job.clauses, self._shown("order", pool, job.prompt, _prompt))))
-            elif job.actions:
+            if len(job.actions) == 1:
                 job.order = [("", 1)]
-            else:
+            elif not job.actions:
                 job.failed = "no action was found in the prompt"
+        shown = self._shown("order", pool, _prompt, [(job, job.prompt) for job in several], seed)
+        asked = [(job, order_question(job.clauses, examples)) for job, examples in zip(several, shown, strict=True)]
         for job, order in self._ask(asked, seed):
             job.order = order
 
@@ -226,10 +239,20 @@ class DysenPlanner:
 
     # -- asking ----------------------------------------------------------------------------------------------------
 
-    def _shown(self, step: str, pool: Sequence[E], asked: str, key: Callable[[E], str]) -> list[E]:
-        """The pool's first examples, its very first one last of them, then those nearest to what is asked."""
+    def _shown(
+        self, step: str, pool: Sequence[E], key: Callable[[E], str], asked: Sequence[tuple[_Job, str]], seed: int
+    ) -> list[list[E]]:
+        """For each text asked the pool's first examples, its very first one last of them, then those chosen for it."""
         first, others = pool[: FIRST[step]], pool[FIRST[step] :]
-        return [*reversed(first), *nearest(asked, others, NEAREST[step], key)]
+        choice = Choice(
+            step=step,
+            questions=tuple(text for _, text in asked),
+            owners=tuple(job.number for job, _ in asked),
+            pool=tuple(map(key, others)),
+            count=CHOSEN[step],
+            seed=seed,
+        )
+        return [[*reversed(first), *(others[i] for i in chosen)] for chosen in self.selector.choose(choice)]
 
     def _ask(self, asked: Sequence[tuple[_Job, Question[T]]], seed: int, *, fatal: bool = True) -> list[tuple[_Job, T]]:
         """Ask everything in one batch; returns what was answered, by prompt. A failure ends its prompt's stage I."""

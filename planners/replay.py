@@ -20,6 +20,7 @@ from planners.contracts import Call, PlanResult, Progress, calls_sha256, check_p
 from planners.dsg import DynamicSceneGraph, UserError, one_line
 from planners.dysen import DysenPlanner
 from planners.engines import Capabilities, Message, Reply, Request
+from planners.selection import selector
 
 FORMAT: Literal["dysenvdm.transcript/1"] = "dysenvdm.transcript/1"
 
@@ -36,6 +37,7 @@ class Transcript(BaseModel):
     ticks: int
     seed: int
     imagine: bool
+    strategy: str = "structure"
     sha256: str
     dsg_sha256: str
     calls: tuple[Call, ...]
@@ -49,6 +51,7 @@ class Transcript(BaseModel):
             ticks=ticks,
             seed=seed,
             imagine="polished" in result.stages,
+            strategy=result.strategy,
             sha256=result.transcript_sha256,
             dsg_sha256=_dsg_sha256(result.dsg),
             calls=tuple(result.transcript),
@@ -149,7 +152,8 @@ class ReplayPlanner:
 
     def _replayed(self) -> PlanResult:
         kept = self.transcript
-        planner = DysenPlanner(ReplayEngine(kept, self.where), imagine=kept.imagine)
+        engine = ReplayEngine(kept, self.where)
+        planner = DysenPlanner(engine, imagine=kept.imagine, selector=selector(kept.strategy))
         [result] = planner.plan([kept.prompt], ticks=kept.ticks, seed=kept.seed)
         if result.transcript_sha256 != kept.sha256 or _dsg_sha256(result.dsg) != kept.dsg_sha256:
             raise UserError(f"{self.where}: replayed, it gives another plan than recorded; plan anew")

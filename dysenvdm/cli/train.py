@@ -23,6 +23,11 @@ def train(
     """Train by a recipe on this process; for many ranks: deepspeed --module dysenvdm.training RECIPE."""
     if not recipe.is_file():
         raise UserError(f"{recipe}: no such recipe file; the ones that ship are in recipes/")
+    if _phase(recipe, overrides or []) == "reinforce":
+        from dysenvdm.studies import reinforced_planning
+
+        reinforced_planning.run(recipe, overrides or [])
+        return
     for needed in ("deepspeed", "tensorboard"):
         if find_spec(needed) is None:
             raise UserError(
@@ -32,3 +37,9 @@ def train(
     from dysenvdm.training import run
 
     run(recipe, overrides or [])
+
+
+def _phase(recipe: Path, overrides: list[str]) -> object:
+    from dysenvdm.training.recipe import read_recipe
+
+    return read_recipe(recipe, overrides).get("phase")

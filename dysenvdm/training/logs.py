@@ -13,15 +13,20 @@ if TYPE_CHECKING:
 
 
 class RunLog:
-    """``log.jsonl``, ``tensorboard/`` and ``samples/step-000500.png`` in a run's folder; other ranks write nothing."""
+    """``log.jsonl``, ``tensorboard/`` and ``samples/step-000500.png`` in a run's folder; other ranks write nothing.
 
-    def __init__(self, folder: Path, *, writes: bool) -> None:
+    ``board=False`` leaves out TensorBoard.
+    """
+
+    def __init__(self, folder: Path, *, writes: bool, board: bool = True) -> None:
         self.folder, self.writes = folder, writes
+        self._board: Any = None
         if writes:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._file = (folder / "log.jsonl").open("a", encoding="utf-8", buffering=1)
+        if writes and board:
             from torch.utils.tensorboard import SummaryWriter
 
-            (folder / "samples").mkdir(parents=True, exist_ok=True)
-            self._file = (folder / "log.jsonl").open("a", encoding="utf-8", buffering=1)
             self._board = SummaryWriter(str(folder / "tensorboard"))
 
     def scalars(self, step: int, kind: str, values: dict[str, float]) -> None:
@@ -30,16 +35,19 @@ class RunLog:
             return
         rounded = {name: float(f"{value:.6g}") for name, value in values.items()}
         self._file.write(json.dumps({"step": step, "kind": kind, "time": round(time.time(), 2), **rounded}) + "\n")
-        for name, value in values.items():
-            self._board.add_scalar(f"{kind}/{name}", value, step)
+        if self._board:
+            for name, value in values.items():
+                self._board.add_scalar(f"{kind}/{name}", value, step)
 
     def sheet(self, step: int, image: Image) -> None:
         if self.writes:
+            (self.folder / "samples").mkdir(exist_ok=True)
             image.save(self.folder / "samples" / f"step-{step:06d}.png")
 
     def close(self) -> None:
         if self.writes:
             self._file.close()
+        if self._board:
             self._board.close()
 
 

@@ -18,7 +18,6 @@ from typing import Any, Protocol
 
 import torch
 import torch.distributed as dist
-import yaml
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import Tensor, nn
@@ -26,7 +25,7 @@ from torch import Tensor, nn
 from dysenvdm.data.stage import Batch, Read, Sample, StageSteps, step_loader
 from dysenvdm.training.ema import ExponentialMovingAverage
 from dysenvdm.training.logs import RunLog, draw_curves
-from dysenvdm.training.recipe import Recipe, TrainSection, load_recipe
+from dysenvdm.training.recipe import Recipe, TrainSection, check_run_folder, load_recipe, write_recipe
 from planners.dsg import UserError
 
 console = Console(stderr=True)
@@ -261,18 +260,10 @@ def _join_ranks() -> tuple[int, int, torch.device]:
 
 def _claim_run_folder(recipe: Recipe, rank: int) -> None:
     """Write the resolved recipe into the run folder; refuse a folder that holds a run of something else."""
-    path = recipe.run / "recipe.yaml"
-    mine = recipe.model_dump(mode="json")
-    if path.exists():
-        theirs = yaml.safe_load(path.read_text(encoding="utf-8"))
-        fixed = ("name", "phase", "seed", "data", "model")
-        other = [key for key in fixed if theirs.get(key) != mine[key]]
-        if other:
-            raise UserError(f"{path}: that run has another {other[0]!r}; choose another folder with --set run=FOLDER")
+    check_run_folder(recipe, recipe.run, ("name", "phase", "seed", "data", "model"))
     dist.barrier()
     if rank == 0:
-        recipe.run.mkdir(parents=True, exist_ok=True)
-        path.write_text(yaml.safe_dump(mine, sort_keys=False), encoding="utf-8")
+        write_recipe(recipe, recipe.run)
     dist.barrier()
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -14,11 +15,16 @@ from dysenvdm.data.stage import Curriculum
 from planners.dsg import UserError, one_line
 
 
-class _Section(BaseModel):
+class Section(BaseModel):
+    """A part of a recipe, or a whole one: keys that it does not know are refused."""
+
     model_config = ConfigDict(extra="forbid")
 
 
-class DataSection(_Section):
+R = TypeVar("R", bound=Section)
+
+
+class DataSection(Section):
     """Stage clips: ``frames`` x ``size`` x ``size`` pixels with plans of ``ticks`` ticks.
 
     ``clips`` bounds the corpus (0: a fresh clip for every sample). ``cache`` renders and encodes those clips once,
@@ -40,7 +46,7 @@ class DataSection(_Section):
         return self
 
 
-class ModelSection(_Section):
+class ModelSection(Section):
     """``preset`` names sizes in dysenvdm.backbones; ``vae`` is a trained autoencoder's folder (not for its own phase).
 
     The referee phase takes it for one of the faults it learns to see through, and needs none.
@@ -55,7 +61,7 @@ class ModelSection(_Section):
     text_encoder: str = "all-minilm-l6-v2"
 
 
-class LossSection(_Section):
+class LossSection(Section):
     """Loss weights. The first three are the autoencoder's, the others the denoiser's.
 
     ``min_snr`` caps the weight of nearly clean latents (Hang et al. 2023), which also takes weight from nearly pure
@@ -83,7 +89,7 @@ class LossSection(_Section):
         return self
 
 
-class DegradeSection(_Section):
+class DegradeSection(Section):
     """What the referee phase does to drawn clips: the probability of each fault, and how bad it gets at most.
 
     ``vae_noise`` and ``noise_strength`` are standard deviations, of scaled latents and of colours in [-1, 1];
@@ -101,7 +107,7 @@ class DegradeSection(_Section):
     noise_strength: float = Field(0.25, ge=0)
 
 
-class TrainSection(_Section):
+class TrainSection(Section):
     """The optimisation. ``batch_size`` is global: it means the same on one rank and on eight.
 
     The learning rate warms up linearly over ``warmup`` steps, stays, and falls linearly to zero over the last
@@ -140,7 +146,7 @@ class TrainSection(_Section):
         )
 
 
-class LogSection(_Section):
+class LogSection(Section):
     """How often, in steps; how many checkpoints are kept; ``sample_steps``: denoising steps of a sample sheet."""
 
     every: int = Field(10, ge=1)
@@ -155,7 +161,7 @@ _OURS = {"train_batch_size", "train_micro_batch_size_per_gpu", "gradient_accumul
 """DeepSpeed settings that follow from the train section."""
 
 
-class Recipe(_Section):
+class Recipe(Section):
     """One training run. ``run`` is its folder; ``deepspeed`` goes into DeepSpeed's own configuration as it is."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9._-]+$")
@@ -188,10 +194,10 @@ class Recipe(_Section):
         return self
 
 
-def load_recipe(path: str | Path, overrides: list[str]) -> Recipe:
-    """Read a recipe file and apply ``key.path=value`` overrides (values are YAML).
+def read_recipe(path: str | Path, overrides: list[str]) -> dict[str, Any]:
+    """A recipe file's values with ``key.path=value`` overrides (values are YAML) applied, not yet validated.
 
-    Raises :class:`UserError`, with the nearest known key where a key is misspelt.
+    Raises :class:`UserError` where the file is no YAML mapping or an override is none.
     """
     try:
         data = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
@@ -203,10 +209,37 @@ def load_recipe(path: str | Path, overrides: list[str]) -> Recipe:
         raise UserError(f"{path}: a recipe is a YAML mapping with name, phase, run, model and train")
     for override in overrides:
         _override(data, override)
+    return data
+
+
+def validated(schema: type[R], data: dict[str, Any], where: str | Path) -> R:
+    """``data`` as a recipe; raises :class:`UserError`, with the nearest known key where a key is misspelt."""
     try:
-        return Recipe.model_validate(data)
+        return schema.model_validate(data)
     except ValidationError as error:
-        raise UserError(f"{path}: {one_line(error)}{_suggestion(error)}") from None
+        raise UserError(f"{where}: {one_line(error)}{_suggestion(schema, error)}") from None
+
+
+def load_recipe(path: str | Path, overrides: list[str]) -> Recipe:
+    """Read the recipe of a generator's phase and apply overrides; raises :class:`UserError`."""
+    return validated(Recipe, read_recipe(path, overrides), path)
+
+
+def check_run_folder(recipe: Section, run: Path, fixed: Sequence[str]) -> None:
+    """Raise :class:`UserError` where ``run`` holds a run that has other values for the keys ``fixed``."""
+    path = run / "recipe.yaml"
+    if path.exists():
+        theirs, mine = yaml.safe_load(path.read_text(encoding="utf-8")), recipe.model_dump(mode="json")
+        other = [key for key in fixed if theirs.get(key) != mine[key]]
+        if other:
+            raise UserError(f"{path}: that run has another {other[0]!r}; choose another folder with --set run=FOLDER")
+
+
+def write_recipe(recipe: Section, run: Path) -> None:
+    """Leave the resolved recipe in the run's folder."""
+    run.mkdir(parents=True, exist_ok=True)
+    text = yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False)
+    (run / "recipe.yaml").write_text(text, encoding="utf-8")
 
 
 def _override(data: dict[str, Any], override: str) -> None:
@@ -228,11 +261,11 @@ def _override(data: dict[str, Any], override: str) -> None:
     data[last] = value
 
 
-def _suggestion(error: ValidationError) -> str:
+def _suggestion(schema: type[Section], error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
     if first["type"] != "extra_forbidden":
         return ""
-    section: Any = Recipe
+    section: Any = schema
     for part in first["loc"][:-1]:
         section = section.model_fields[part].annotation
     near = difflib.get_close_matches(str(first["loc"][-1]), section.model_fields, n=1)

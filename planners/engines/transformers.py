@@ -31,12 +31,12 @@ Cache = list[tuple[torch.Tensor, torch.Tensor]]
 """Keys and values of every layer, each of shape (1, heads, tokens, width)."""
 
 
-def default_model() -> Path:
-    """The folder of the default model; raises :class:`UserError` where it was not imported yet."""
+def store_model(name: str) -> Path:
+    """The folder of a model in the store; raises :class:`UserError` where it was not imported yet."""
     home = Path(os.environ.get("DYSENVDM_HOME") or Path.home() / ".local" / "share" / "dysenvdm")
-    folder = home / "models" / DEFAULT_MODEL
+    folder = home / "models" / name
     if not (folder / "config.json").is_file():
-        raise UserError(f"{folder}: the planner's model is not there; run: dysenvdm models import {DEFAULT_MODEL}")
+        raise UserError(f"{folder}: the planner's model is not there; run: dysenvdm models import {name}")
     return folder
 
 
@@ -53,7 +53,7 @@ class TransformersEngine:
     def __init__(
         self, model: str | os.PathLike[str] | None = None, *, device: str = "auto", max_batch: int = 32
     ) -> None:
-        folder = default_model() if model is None else Path(model)
+        folder = store_model(DEFAULT_MODEL) if model is None else Path(model)
         if not (folder / "config.json").is_file():
             raise UserError(
                 f"{folder}: no config.json in this folder; a planner's model is a local transformers folder"

@@ -21,8 +21,7 @@ from planners.action_planning import (
     refer_question,
     split_question,
 )
-from planners.demonstrations import demonstrations, nearest
-from planners.language import words_of
+from planners.demonstrations import demonstrations
 from planners.plan_assembly import Action, Cast, build_plan, cast_actions, phrases, retellings, time_steps
 from planners.questions import Question
 
@@ -290,17 +289,3 @@ def test_two_dogs_are_two_events() -> None:
         ("dog_1", "chase", "cat", 0, 4),
         ("dog_2", "chase", "cat", 0, 4),
     ]
-
-
-# -- demonstrations ----------------------------------------------------------------------------------------------------
-
-
-def test_the_nearest_demonstrations_are_built_like_the_prompt() -> None:
-    def best(text: str) -> list[str]:
-        return words_of(nearest(text, POOL, 1, lambda example: example.prompt)[0].prompt)
-
-    assert best("Before the boy sits on the bench, he kicks a ball.")[0] == "before"
-    assert "while" in best("A horse walks to the tree while a duck spins.")
-    assert "after" in best("The cat lies down after the boy kicks the ball.")[1:]
-    assert best(POOL[4].prompt) == words_of(POOL[4].prompt)
-    assert nearest("a dog", POOL, 0, lambda example: example.prompt) == []
