@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
@@ -296,7 +297,7 @@ class Reinforcement:
             state: Mapping[str, Any] = torch.load(path, weights_only=True)
             self.network.load_state_dict(state["network"])
             self.optimizer.load_state_dict(state["optimizer"])
-        except (OSError, RuntimeError, ValueError, KeyError) as error:
+        except (OSError, RuntimeError, ValueError, KeyError, UnpicklingError) as error:
             reason = str(error).splitlines()[0]
             raise UserError(f"{path}: not a checkpoint of this recipe ({reason}); choose another run folder") from None
         self.update, self.best = state["update"], state["best"]

@@ -40,6 +40,7 @@ def train(
 
 
 def _phase(recipe: Path, overrides: list[str]) -> object:
+    """What the recipe trains; what its value may be is for the recipe's own schema to say."""
     from dysenvdm.training.recipe import read_recipe
 
     return read_recipe(recipe, overrides).get("phase")
