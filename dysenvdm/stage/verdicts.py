@@ -20,10 +20,15 @@ LEAST = 0.3
 """Overlap (intersection over union) from which two boxes can be one actor."""
 
 
+FIGURES = (
+    "actors", "precision", "colors", "garments", "place", "actions", "actions_strict", "targets", "setting",
+)  # fmt: skip
+"""Actors: share of the gold ones that are seen; precision: of the seen ones that are there; place: mean overlap."""
+
+
 @dataclass
 class Accuracy:
-    """(right, judged) by name, of one clip: "actors" (recall), "precision", "colors", "garments", "place" (mean
-    overlap), "actions", "actions_strict", "targets", "setting"."""
+    """(right, judged) of one clip, by figure."""
 
     counts: dict[str, tuple[float, int]] = field(default_factory=dict)
 

@@ -154,8 +154,8 @@ class RefereePhase:
         images = to_images(pixels).to(self.device)
         seeds = [(self.recipe.seed, i, 3) for i in range(len(images))]
         shown = degraded(images, self.recipe.degrade, seeds, self.vae).float().cpu()
-        rows = rearrange(((shown.clamp(-1, 1) + 1) * 127.5).round().byte(), "b f c h w -> (b h) (f w) c")
-        return Image.fromarray(rows.numpy())
+        rows = rearrange(shown, "b f c h w -> 1 c (b h) (f w)")
+        return Image.fromarray(to_pixels(rows)[0])
 
     def export(self, folder: Path) -> None:
         recipe = self.recipe
@@ -179,8 +179,13 @@ def _autoencoder(recipe: Recipe, device: torch.device) -> AutoencoderKL | None:
 def seen_through(vae: AutoencoderKL, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """A clip (f h w 3) uint8 behind the autoencoder, in whole colour values again."""
     images = to_images(torch.from_numpy(pixels)).to(vae.device)
-    back = round_trip(vae, images[None])[0].float()
-    return rearrange(((back + 1) * 127.5).round().byte(), "f c h w -> f h w c").cpu().numpy()
+    return to_pixels(round_trip(vae, images[None])[0])
+
+
+def to_pixels(images: Tensor) -> NDArray[np.uint8]:
+    """Images (f 3 h w) in [-1, 1] as a clip (f h w 3) uint8."""
+    pixels = ((images.float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+    return rearrange(pixels, "f c h w -> f h w c").cpu().numpy()
 
 
 def degraded(
