@@ -15,18 +15,15 @@ every part of the first starts before every part of the second. No plan fails; s
 
 from __future__ import annotations
 
-import argparse
 import json
-import math
-import os
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-
+from benchmarks.planning import contestants, judged, options_of, parser, print_table, share
+from planners.contracts import PlanResult
 from planners.dsg import ActionPlan, UserError
 from planners.language import AUXILIARIES, FUNCTION_WORDS, REFLEXIVES, base_form, singular, words_of
 
@@ -117,46 +114,24 @@ def _said(plan: ActionPlan) -> dict[tuple[int, str], frozenset[str]]:
     return {key: content_words(text) for key, text in texts.items()}
 
 
-def wilson(good: int, n: int) -> tuple[float, float]:
-    """95 % Wilson interval of a share."""
-    z, p = 1.96, good / n
-    middle, half = p + z * z / (2 * n), z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    return (middle - half) / (1 + z * z / n), (middle + half) / (1 + z * z / n)
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.motion_order", description=__doc__.splitlines()[0])
-    parser.add_argument("--prompts", type=Path, required=True, help="VBench-2.0's motion-order prompts (JSON)")
-    parser.add_argument("--planner", action="append", help="a name from 'dysenvdm planners'; may be repeated")
-    parser.add_argument("--output", type=Path, help="append prompts, plans and verdicts to this file (JSON lines)")
-    arguments = parser.parse_args()
-    os.environ.update({"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "DO_NOT_TRACK": "1"})
-    from planners.plugins import get_planner
-
-    try:
+    commands = parser("motion_order", __doc__)
+    commands.add_argument("--prompts", type=Path, required=True, help="VBench-2.0's motion-order prompts (JSON)")
+    with options_of(commands) as arguments:
         items = load(arguments.prompts)
-    except UserError as error:
-        parser.error(str(error))
-    table = Table(box=None, pad_edge=False, caption=f"{arguments.prompts.name}; success with its 95 % Wilson interval")
-    for title in ("planner", "n", "both found", "success", "degraded"):
-        table.add_column(title)
-    for name in arguments.planner or ["rules"]:
-        results = get_planner(name, imagine=False).plan([item.prompt for item in items], ticks=TICKS, seed=0)
-        verdicts = [judge(result.plan, item.actions) for result, item in zip(results, items, strict=True)]
-        good = sum(verdict.success for verdict in verdicts)
-        low, high = wilson(good, len(items))
-        found = sum(verdict.found for verdict in verdicts)
-        degraded = sum(result.degraded is not None for result in results)
-        share = f"{good / len(items):.3f} ({low:.2f}-{high:.2f})"
-        table.add_row(name, str(len(items)), str(found), share, str(degraded))
-        if arguments.output:
-            with arguments.output.open("a", encoding="utf-8") as file:
-                for item, result, verdict in zip(items, results, verdicts, strict=True):
-                    line = {"planner": name, "prompt": item.prompt, "actions": item.actions}
-                    plan = result.plan.model_dump(mode="json") if result.plan else None
-                    judged = {"first": verdict.first, "second": verdict.second, "success": verdict.success}
-                    file.write(json.dumps({**line, **judged, "degraded": result.degraded, "plan": plan}) + "\n")
-    Console(width=120).print(table)
+
+        def verdict(i: int, result: PlanResult) -> dict[str, Any]:
+            found = judge(result.plan, items[i].actions)
+            told = {"actions": items[i].actions, "first": found.first, "second": found.second}
+            return {**told, "found": found.found, "success": found.success, "degraded": result.degraded is not None}
+
+        rows = []
+        for label, planner in contestants(arguments, imagine=False):
+            lines = judged(arguments, label, planner, [item.prompt for item in items], TICKS, verdict)
+            found, success, degraded = (sum(line[key] for line in lines) for key in ("found", "success", "degraded"))
+            rows.append((label, str(len(lines)), str(found), share(success, len(lines)), str(degraded)))
+    caption = f"{arguments.prompts.name}; success with its 95 % Wilson interval"
+    print_table(caption, ("planner", "n", "both found", "success", "degraded"), rows)
 
 
 if __name__ == "__main__":
