@@ -2,25 +2,30 @@
 
 The captions are those of the corpus's held-out seeds. Planning is stages I and II; figures are micro averages with
 their 95 % bootstrap intervals over prompts. ``--output`` keeps every prompt with its plan and gold plan, to look at.
+
+``--by events`` counts captions with one, two, ... events apart; how many there can be is the Stage world's choice.
+``--by phrasing`` does so by how a caption tells its events: *single* has one, *chained* several one after the other
+and told in that order, *simultaneous* some at the same time, *out of order* one told before another that happens first
+("... after she waves", "before she sits, ..."). A caption may be both of the last two, and then counts in both.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
-import random
-from collections.abc import Sequence
-from pathlib import Path
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from functools import partial
+from itertools import combinations
+from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-
+from benchmarks.planning import Judged, contestants, judged, options_of, parser, print_table, ratio
+from planners.contracts import PlanResult
 from planners.dsg import ActionPlan
-from planners.scores import PlanScore, Summary, score, summary
+from planners.scores import score
 
-FIGURES = ("right", "precision", "recall", "f1", "order", "interval_iou")
-RESAMPLES = 2000
+FIGURES = ("right", "precision", "recall", "event F1", "order", "interval IoU")
+_LED = re.compile(r"(?:(?:in|on|at) [^,]*, )?before ", re.IGNORECASE)
+_LATER = re.compile(r"[a-z,] after (?!that)")
 
 
 def stage_gold(first: int, count: int) -> list[ActionPlan]:
@@ -30,56 +35,60 @@ def stage_gold(first: int, count: int) -> list[ActionPlan]:
     return [sample(VAL_SEED0 + first + i).plan for i in range(count)]
 
 
-def measure(name: str, gold: Sequence[ActionPlan], output: Path | None) -> list[PlanScore]:
-    """Plan all captions in one batch and compare."""
-    from planners.plugins import get_planner
-
-    planner = get_planner(name, imagine=False)
-    results = planner.plan([plan.prompt for plan in gold], ticks=gold[0].ticks, seed=0)
-    scores = [score(result.plan, plan) for result, plan in zip(results, gold, strict=True)]
-    if output:
-        with output.open("a", encoding="utf-8") as file:
-            for result, plan, found in zip(results, gold, scores, strict=True):
-                mine = result.plan.model_dump(mode="json") if result.plan else None
-                line = {"planner": name, "prompt": plan.prompt, "right": found.right, "degraded": result.degraded}
-                file.write(json.dumps({**line, "plan": mine, "gold": plan.model_dump(mode="json")}) + "\n")
-    return scores
+def events(gold: ActionPlan) -> list[str]:
+    """How many events a caption tells, as a group's name."""
+    return [f"{len(gold.events)} event{'s' if len(gold.events) > 1 else ''}"]
 
 
-def interval(scores: Sequence[PlanScore], figure: str) -> tuple[float, float]:
-    """95 % bootstrap interval of one figure of :class:`planners.scores.Summary`, prompts drawn with replacement."""
-    rng = random.Random(0)
-    drawn = sorted(getattr(summary(rng.choices(scores, k=len(scores))), figure) for _ in range(RESAMPLES))
-    return drawn[int(0.025 * RESAMPLES)], drawn[int(0.975 * RESAMPLES)]
+def phrasing(gold: ActionPlan) -> list[str]:
+    """The groups of a caption by how it tells its events."""
+    if len(gold.events) == 1:
+        return ["single"]
+    together = any(a.start < b.end and b.start < a.end for a, b in combinations(gold.events, 2))
+    turned = bool(_LED.match(gold.prompt) or _LATER.search(gold.prompt))
+    return [name for name, holds in (("simultaneous", together), ("out of order", turned)) if holds] or ["chained"]
 
 
-def table(found: dict[str, list[PlanScore]], caption: str) -> Table:
-    result = Table(box=None, pad_edge=False, caption=caption)
-    for title in ("planner", "n", *FIGURES):
-        result.add_column(title.replace("_", " "))
-    for name, scores in found.items():
-        whole: Summary = summary(scores)
-        cells = [
-            f"{getattr(whole, figure):.3f} ({low:.2f}-{high:.2f})"
-            for figure in FIGURES
-            for low, high in [interval(scores, figure)]
-        ]
-        result.add_row(name, str(whole.prompts), *cells)
-    return result
+GROUPINGS: dict[str, Callable[[ActionPlan], list[str]]] = {"events": events, "phrasing": phrasing}
+
+
+def judge(gold: Sequence[ActionPlan], i: int, result: PlanResult) -> dict[str, Any]:
+    """The counts of one caption's plan, beside its gold plan."""
+    return {**asdict(score(result.plan, gold[i])), "gold_plan": gold[i].model_dump(mode="json", exclude={"prompt"})}
+
+
+def figures(lines: Judged) -> list[str]:
+    """:data:`FIGURES` of some captions; see :func:`planners.scores.summary`."""
+    wholes: list[Callable[[dict[str, Any]], tuple[float, float]]] = [
+        lambda line: (line["right"], 1),
+        lambda line: (line["matched"], line["planned"]),
+        lambda line: (line["matched"], line["gold"]),
+        lambda line: (2 * line["matched"], line["planned"] + line["gold"]),
+        lambda line: (line["pairs_in_order"], line["pairs"]),
+        lambda line: (line["overlap"], line["matched"]),
+    ]
+    return [ratio([parts(line) for line in lines]) for parts in wholes]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.planners", description=__doc__.splitlines()[0])
-    parser.add_argument("--planner", action="append", help="a name from 'dysenvdm planners'; may be repeated")
-    parser.add_argument("--first", type=int, default=6000, help="first caption, counted from the first held-out seed")
-    parser.add_argument("--prompts", type=int, default=40)
-    parser.add_argument("--output", type=Path, help="append prompts, plans and gold plans to this file (JSON lines)")
-    arguments = parser.parse_args()
-    os.environ.update({"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "DO_NOT_TRACK": "1"})
-    gold = stage_gold(arguments.first, arguments.prompts)
-    found = {name: measure(name, gold, arguments.output) for name in arguments.planner or ["smollm2"]}
+    commands = parser("planners", __doc__, "smollm2")
+    commands.add_argument("--first", type=int, default=6000, help="first caption, counted from the first held-out seed")
+    commands.add_argument("--prompts", type=int, default=40)
+    commands.add_argument("--by", choices=tuple(GROUPINGS), help="also a row for each number of events, or phrasing")
+    with options_of(commands) as arguments:
+        gold = stage_gold(arguments.first, arguments.prompts)
+        rows = []
+        for label, planner in contestants(arguments, imagine=False):
+            prompts = [plan.prompt for plan in gold]
+            lines = judged(arguments, label, planner, prompts, gold[0].ticks, partial(judge, gold))
+            rows.append((label, str(len(lines)), *figures(lines)))
+            groups: dict[str, Judged] = {}
+            for plan, line in zip(gold, lines, strict=False) if arguments.by else ():
+                for name in GROUPINGS[arguments.by](plan):
+                    groups.setdefault(name, []).append(line)
+            rows += [(f"  {name}", str(len(found)), *figures(found)) for name, found in sorted(groups.items())]
     seeds = f"Stage captions of held-out seeds {arguments.first} to {arguments.first + arguments.prompts - 1}"
-    Console(width=150).print(table(found, f"{seeds}; 95 % bootstrap intervals over prompts"))
+    print_table(f"{seeds}; 95 % bootstrap intervals over prompts", ("planner", "n", *FIGURES), rows)
 
 
 if __name__ == "__main__":
