@@ -21,6 +21,7 @@ from diffusers.utils.logging import disable_progress_bar
 from einops import rearrange, repeat
 from torch import Tensor
 
+from dysenvdm.backbones import flatten_temporal_convolutions
 from dysenvdm.models import verify
 from dysenvdm.scene_attention import KeyValue, SceneAdapter, SceneMode
 from dysenvdm.scene_tensors import SceneTensors
@@ -67,6 +68,7 @@ class DysenVDMPipeline(DiffusionPipeline):
         shared_noise: float = 0.0,
     ) -> None:
         super().__init__()
+        flatten_temporal_convolutions(unet)
         self.register_modules(
             vae=vae, unet=unet, scene_adapter=scene_adapter, text_encoder=text_encoder, scheduler=scheduler
         )

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
-from dysenvdm.backbones import UNETS, build_unet
+from dysenvdm.backbones import UNETS, build_unet, flatten_temporal_convolutions
 from dysenvdm.data.corpus import CachedCorpus, cached_corpus
 from dysenvdm.data.distractors import distracted
 from dysenvdm.data.stage import Read, Sample, load_sample, validation_samples
@@ -133,12 +133,17 @@ class DenoiserPhase:
         self.text_encoder = TextEncoder(locate(recipe.model.text_encoder)).to(device)
         size = UNETS[recipe.model.preset].model_copy(update={"text_width": self.text_encoder.width})
         self.unet = build_unet(size).to(device)
+        flatten_temporal_convolutions(self.unet)
         for module in self.unet.modules():
             if isinstance(module, nn.Dropout):
                 module.p = 0.0  # diffusers fixes 0.1 in temporal convolutions; a corpus without end needs none
-        if device.type == "cpu":
-            # The backward pass of torch's fused attention takes five times as long on CPUs under bf16.
-            self.unet.set_attn_processor(AttnProcessor())
+        # Written-out attention where torch's fused one is bad: under bf16 on CPUs its backward pass takes five times as
+        # long, and over time on GPUs, a sequence per pixel, stills make more sequences than its kernels take (65,535).
+        fused = self.unet.attn_processors
+        written_out = {
+            name: device.type == "cpu" or "temp_attentions" in name or "transformer_in" in name for name in fused
+        }
+        self.unet.set_attn_processor({name: AttnProcessor() if written_out[name] else fused[name] for name in fused})
         self.scene_adapter = SceneAdapter.for_unet(self.unet, label_dim=self.text_encoder.width).to(device)
         if recipe.model.init:
             self._start_from(recipe.model.init)
@@ -181,8 +186,9 @@ class DenoiserPhase:
     def encode(self, videos: Tensor) -> Tensor:
         """uint8 (b f h w 3) -> scaled latents (b f c h w)."""
         images = to_images(videos.to(self.device, non_blocking=True).flatten(0, 1))
-        parts = [self.vae.encode(part.to(self.vae.dtype)).latent_dist.mean for part in images.split(ENCODED_AT_ONCE)]
-        latents = torch.cat(parts).float() * self.vae.config.scaling_factor
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+            parts = [self.vae.encode(part).latent_dist.mean.float() for part in images.split(ENCODED_AT_ONCE)]
+        latents = torch.cat(parts) * self.vae.config.scaling_factor
         return rearrange(latents, "(b f) c h w -> b f c h w", f=videos.shape[1])
 
     def collate(self, samples: list[Sample], timestep: int | None = None) -> dict[str, Any]:

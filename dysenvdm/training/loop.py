@@ -120,7 +120,11 @@ class Trainer:
         optimizer = torch.optim.AdamW(
             trained, lr=recipe.train.lr, betas=recipe.train.betas, weight_decay=recipe.train.weight_decay
         )
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: learning_rate_factor(step, recipe.train))
+        self.seconds = 0.0
+        """Time spent in steps, over all resumed parts."""
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: learning_rate_factor(step, recipe.train, self.seconds)
+        )
         self.ema = ExponentialMovingAverage(phase.module, recipe.train.ema, recipe.train.ema_every)
         self.engine, *_ = deepspeed.initialize(
             model=phase.module, optimizer=optimizer, lr_scheduler=schedule, config=self._deepspeed_config(micro)
@@ -145,7 +149,7 @@ class Trainer:
         if not (folder / "latest").exists():
             return
         _, state = self.engine.load_checkpoint(str(folder))
-        self.step = state["step"]
+        self.step, self.seconds = state["step"], state["seconds"]
         self.ema.load_state_dict(state["ema"])
         if self.rank == 0:
             console.print(f"resuming {self.recipe.name} at step {self.step}")
@@ -153,7 +157,7 @@ class Trainer:
     def checkpoint(self) -> None:
         """Save all of the run's state; DeepSpeed names it ``latest`` only when every rank has written."""
         folder = self.recipe.run / "checkpoints"
-        state = {"step": self.step, "ema": self.ema.state_dict()}
+        state = {"step": self.step, "seconds": self.seconds, "ema": self.ema.state_dict()}
         self.engine.save_checkpoint(str(folder), tag=f"step-{self.step:07d}", client_state=state)
         if self.rank == 0:
             for old in sorted(folder.glob("step-*"))[: -self.recipe.log.keep]:
@@ -175,15 +179,27 @@ class Trainer:
             loader = step_loader(
                 steps, self.step, stop, workers=data.workers, collate=self.phase.collate, parts=self.parts
             )
+            lap = time.perf_counter()
             for batches in loader:
                 values = self._optimize(batches)
                 self.step += 1
+                self.seconds += self._lasted(lap)
+                over = done(self.step, recipe.train, self.seconds) == 1
                 if self.step % recipe.log.every == 0:
                     seconds, started = (time.perf_counter() - started) / recipe.log.every, time.perf_counter()
                     rate = self.engine.get_lr()[0]
                     log.scalars(self.step, "train", {**values, "lr": rate, "seconds_per_step": seconds})
                 progress.update(bar, completed=self.step, loss=values["loss"])
-                self._look(log, last=self.step == stop)
+                self._look(log, last=over)
+                if over:
+                    break
+                lap = time.perf_counter()
+
+    def _lasted(self, since: float) -> float:
+        """Seconds, rank 0's on all ranks, so that all stop together."""
+        seconds = torch.tensor(time.perf_counter() - since, device=self.engine.device)
+        dist.broadcast(seconds, 0)
+        return seconds.item()
 
     def _optimize(self, batches: list[Batch]) -> dict[str, float]:
         """One optimizer step over this rank's samples; returns the means of loss and logged values over all ranks."""
@@ -225,10 +241,15 @@ class Trainer:
             yield
 
 
-def learning_rate_factor(step: int, train: TrainSection) -> float:
+def done(step: int, train: TrainSection, seconds: float = 0.0) -> float:
+    """How much of a run is over, of its steps or of its time, in [0, 1]."""
+    return min(1.0, max(step / train.steps, seconds / (60 * train.minutes) if train.minutes else 0.0))
+
+
+def learning_rate_factor(step: int, train: TrainSection, seconds: float = 0.0) -> float:
     """Warm-up, plateau, linear fall to zero: the factor of ``lr`` at a step."""
-    fall = max(1, round(train.steps * train.cooldown))
-    return max(0.0, min(1.0, (step + 1) / (train.warmup + 1), (train.steps - step) / fall))
+    left, fall = 1 - done(step, train, seconds), max(train.cooldown, 1 / train.steps)
+    return max(0.0, min(1.0, (step + 1) / (train.warmup + 1), left / fall))
 
 
 def _precision(train: TrainSection) -> str:

@@ -112,6 +112,7 @@ class TrainSection(Section):
 
     The learning rate warms up linearly over ``warmup`` steps, stays, and falls linearly to zero over the last
     ``cooldown`` fraction of ``steps``, so that a run can be cut short or prolonged by another ``train.steps``.
+    With ``minutes`` it ends when so much time was spent in steps, if that comes first, with the same fall before.
     The denoiser's frames: until the ``stills`` fraction of the steps single frames of ``stills_batch`` clips, then
     until the ``coarse`` fraction every second frame, then all (:class:`dysenvdm.data.stage.Curriculum` says why).
     ``ema`` is the average's decay per step; it is brought up to date every ``ema_every`` steps.
@@ -120,6 +121,7 @@ class TrainSection(Section):
     """
 
     steps: int = Field(ge=1)
+    minutes: float | None = Field(None, gt=0)
     batch_size: int = Field(ge=1)
     micro_batch: int | None = Field(None, ge=1)
     lr: float = Field(gt=0)
