@@ -102,7 +102,8 @@ def main() -> None:
     titles = {"drawn": "drawn (ceiling)"}
     caption = (
         f"{arguments.model}: n = {arguments.clips} held-out clips from {arguments.first} on, "
-        f"{arguments.seeds} seeds each, {arguments.steps} steps, guidance {arguments.guidance:g}; 95 % bootstrap intervals over clips"
+        f"{arguments.seeds} seeds each, {arguments.steps} steps, guidance {arguments.guidance:g}; "
+        "95 % bootstrap intervals over clips"
     )
     table = Table(box=None, pad_edge=False, caption=caption)
     for title in ("", *(titles.get(name, name) for name in runs)):
