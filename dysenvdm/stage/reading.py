@@ -104,7 +104,7 @@ class Reading:
     def events(self) -> tuple[SeenEvent, ...]:
         """Runs of frames in which an actor does one thing, in order of their start.
 
-        Frames at odds with both neighbours take the neighbours' side, and events end up at least two frames long.
+        A frame at odds with both its neighbours takes their side, so that events are two frames long at least.
         """
         found = []
         for ident in self.actors:
@@ -123,13 +123,13 @@ def _most(looks: Sequence[tuple[str, str, str]], part: int) -> str:
 
 
 def _smoothed(done: Sequence[Doing]) -> list[Doing]:
-    """A frame unlike both neighbours becomes like the one before it (at the start, like the one after)."""
-    result = list(done)
-    for f, here in enumerate(done):
-        before, after = result[f - 1] if f else None, done[f + 1] if f + 1 < len(done) else None
-        if here not in (before, after) and len(done) > 1:
-            result[f] = before if before is not None else done[f + 1]
-    return result
+    """A frame unlike both neighbours becomes like the one before it; before the start and after the end is nothing."""
+    nothing: Doing = ("", None)
+    result = [nothing, *done, nothing]
+    for f in range(1, len(result) - 1):
+        if result[f] not in (result[f - 1], result[f + 1]):
+            result[f] = result[f - 1]
+    return result[1:-1]
 
 
 def _runs(done: Sequence[Doing]) -> list[tuple[Doing, int, int]]:

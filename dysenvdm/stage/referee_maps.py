@@ -25,8 +25,8 @@ THRESHOLD = 0.35
 """Heat at which something is seen."""
 SAME = 0.75
 """Two actors in neighbouring cells whose boxes overlap by more than this are one."""
-STRIDE = 0.14
-"""How far somebody can get from one frame to the next, in picture widths."""
+STRIDE = 0.25
+"""How far somebody can get from one frame to the next, in picture widths: a jump in a clip of few frames."""
 LOST = 4
 """Frames after which somebody who was not seen is somebody new."""
 
