@@ -1,36 +1,29 @@
-"""Bootstrap intervals: how much a figure would vary, had other items been drawn."""
+"""Shares with their bootstrap intervals: how much a figure would vary, had other clips been drawn."""
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+from collections.abc import Sequence
 
-RESAMPLES = 1000
+import numpy as np
 
-Item = TypeVar("Item")
+RESAMPLES = 2000
 
-
-def interval(items: Sequence[Item], figure: Callable[[Sequence[Item]], float]) -> tuple[float, float]:
-    """95 % bootstrap interval of a figure of the items, drawn with replacement."""
-    rng = random.Random(0)
-    drawn = sorted(figure(rng.choices(items, k=len(items))) for _ in range(RESAMPLES))
-    return drawn[int(0.025 * RESAMPLES)], drawn[int(0.975 * RESAMPLES)]
+Pairs = Sequence[tuple[float, int]]
+"""Per clip: how many are right, how many were judged."""
 
 
-def share_interval(pairs: Sequence[tuple[float, int]]) -> tuple[float, tuple[float, float]]:
-    """A share (sum of the first numbers over sum of the second) and its interval over clips."""
+def share(pairs: Pairs) -> tuple[float, float, float] | None:
+    """What is right of all that was judged, and its 95 % bootstrap interval over clips; None where nothing was."""
+    counts = np.array(pairs, dtype=float).reshape(-1, 2)
+    if not counts[:, 1].any():
+        return None
+    drawn = np.random.default_rng(0).integers(len(counts), size=(RESAMPLES, len(counts)))
+    right, judged = counts[drawn].sum(1).T
+    low, high = np.quantile(right[judged > 0] / judged[judged > 0], [0.025, 0.975])
+    return float(counts[:, 0].sum() / counts[:, 1].sum()), float(low), float(high)
 
-    def share(drawn: Sequence[tuple[float, int]]) -> float:
-        whole = sum(n for _, n in drawn)
-        return sum(right for right, _ in drawn) / whole if whole else float("nan")
 
-    return share(pairs), interval(pairs, share)
-
-
-def cell(pairs: Sequence[tuple[float, int]]) -> str:
+def cell(pairs: Pairs) -> str:
     """A share with its interval, for a table; "-" where nothing was judged."""
-    if not sum(n for _, n in pairs):
-        return "-"
-    value, (low, high) = share_interval(pairs)
-    return f"{value:.3f} ({low:.2f}-{high:.2f})"
+    found = share(pairs)
+    return f"{found[0]:.3f} ({found[1]:.2f}-{found[2]:.2f})" if found else "-"

@@ -11,23 +11,22 @@ import argparse
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from benchmarks.bootstrap import cell, share_interval
-from dysenvdm.models import locate, read_manifest
+from benchmarks.bootstrap import cell, share
+from dysenvdm.models import locate, verify
 from dysenvdm.pipeline import DysenVDMPipeline
 from dysenvdm.scene_attention import SCENE_MODES, SceneMode
 from dysenvdm.stage import VAL_SEED0, StageClip, sample
 from dysenvdm.stage.faithfulness import FIGURES, Faithfulness, added, faithfulness
 from dysenvdm.stage.reading import Reading
 from dysenvdm.stage.referee import Referee
+from planners.dsg import UserError
 
-Pairs = list[tuple[float, int]]
 GROUPS: dict[str, Callable[[StageClip], int]] = {
     "events": lambda clip: len(clip.script.acts),
     "actors": lambda clip: len(clip.script.roles),
@@ -87,8 +86,11 @@ def main() -> None:
     arguments = parser.parse_args()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
-    referee = Referee.from_pretrained(arguments.referee).to(device)
-    pipeline = DysenVDMPipeline.from_pretrained(locate(arguments.model), dtype).to(device)
+    try:
+        referee = Referee.from_pretrained(arguments.referee).to(device)
+        pipeline = DysenVDMPipeline.from_pretrained(locate(arguments.model), dtype).to(device)
+    except UserError as error:
+        parser.error(str(error))
     pipeline.set_progress_bar_config(disable=True)
 
     clips = [sample(VAL_SEED0 + arguments.first + i) for i in range(arguments.clips)]
@@ -102,7 +104,7 @@ def main() -> None:
     titles = {"drawn": "drawn (ceiling)"}
     caption = (
         f"{arguments.model}: n = {arguments.clips} held-out clips from {arguments.first} on, "
-        f"{arguments.seeds} seeds each, {arguments.steps} steps, guidance {arguments.guidance:g}; "
+        f"seeds per clip: {arguments.seeds}, {arguments.steps} steps, guidance {arguments.guidance:g}; "
         "95 % bootstrap intervals over clips"
     )
     table = Table(box=None, pad_edge=False, caption=caption)
@@ -116,7 +118,7 @@ def main() -> None:
         said = {name: value for name, value in vars(arguments).items() if name != "output"}
         said["weights"] = {part: weights_of(part) for part in (arguments.model, arguments.referee)}
         said["figures"] = {
-            name: {figure: share_interval([getattr(one, figure) for one in run]) for figure in FIGURES}
+            name: {figure: share([getattr(one, figure) for one in run]) for figure in FIGURES}
             for name, run in runs.items()
         }
         arguments.output.write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
@@ -136,11 +138,9 @@ def grouped(clips: Sequence[StageClip], runs: dict[str, list[Faithfulness]]) -> 
     return table
 
 
-def weights_of(model: str) -> dict[str, Any]:
-    """SHA-256 by file, as the model's manifest has them."""
-    return {
-        name: file["sha256"] for name, file in read_manifest(locate(model))["files"].items() if "safetensors" in name
-    }
+def weights_of(model: str) -> dict[str, str]:
+    """SHA-256 of the model's weights, by file."""
+    return {name: value for name, value in verify(locate(model)).items() if name.endswith(".safetensors")}
 
 
 if __name__ == "__main__":

@@ -18,12 +18,13 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.bootstrap import cell, share_interval
+from benchmarks.bootstrap import cell, share
 from dysenvdm.models import locate
 from dysenvdm.stage import VAL_SEED0, sample
 from dysenvdm.stage.reading import gold_reading
 from dysenvdm.stage.referee import Referee
 from dysenvdm.stage.verdicts import FIGURES, Accuracy, compared
+from planners.dsg import UserError
 
 Pixels = NDArray[np.uint8]
 
@@ -73,7 +74,11 @@ def main() -> None:
     parser.add_argument("--output", type=Path, help="write the figures to this file (JSON)")
     arguments = parser.parse_args()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    referee = Referee.from_pretrained(arguments.referee).to(device)
+    try:
+        referee = Referee.from_pretrained(arguments.referee).to(device)
+        changes = conditions(arguments.model, device)
+    except UserError as error:
+        parser.error(str(error))
     table = Table(box=None, pad_edge=False)
     last = arguments.first + arguments.clips - 1
     table.caption = (
@@ -81,7 +86,7 @@ def main() -> None:
     )
     table.add_column("")
     columns: dict[str, list[Accuracy]] = {}
-    for name, change in conditions(arguments.model, device).items():
+    for name, change in changes.items():
         columns[name] = measure(referee, change, arguments.first, arguments.clips)
         table.add_column(name)
     figures: dict[str, Any] = {name: {} for name in columns}
@@ -89,7 +94,7 @@ def main() -> None:
         row = {name: [one.counts[figure] for one in found if figure in one.counts] for name, found in columns.items()}
         table.add_row(figure.replace("_", " "), *(cell(pairs) for pairs in row.values()))
         for name, pairs in row.items():
-            figures[name][figure] = share_interval(pairs) if pairs else None
+            figures[name][figure] = share(pairs)
     Console(width=170).print(table)
     if arguments.output:
         said = {"clips": arguments.clips, "first": arguments.first, "figures": figures}
