@@ -103,7 +103,7 @@ def focal(logits: Tensor, heat: Tensor) -> Tensor:
 
 
 class RefereePhase:
-    """Trains the preset's referee on a finite corpus that is drawn once, into memory."""
+    """Trains the preset's referee on a finite corpus that is drawn once, into the device's memory."""
 
     def __init__(self, recipe: Recipe, device: torch.device) -> None:
         self.recipe, self.device = recipe, device
@@ -113,7 +113,9 @@ class RefereePhase:
         self.words = config.vocabulary
         self.module = RefereeLoss(self.referee)
         self.vae = _autoencoder(recipe, device)
-        self.videos, self.labels = draw_clips(_Clips(0, data.clips, data.frames, data.size), data.workers)
+        videos, labels = draw_clips(_Clips(0, data.clips, data.frames, data.size), data.workers)
+        self.videos = videos.to(device)
+        self.labels = {name: value.to(device) for name, value in labels.items()}
         shape = {"frames": data.frames, "size": data.size}
         held_out = [sample(VAL_SEED0 + i, **shape) for i in range(data.validation_clips)]
         self.gold = [gold_reading(clip) for clip in held_out]
@@ -129,10 +131,9 @@ class RefereePhase:
         return {"clips": torch.tensor([one.clip for one in samples]), "seeds": seeds}
 
     def prepare(self, inputs: dict[str, Any]) -> dict[str, Any]:
-        chosen = inputs["clips"]
-        images = rearrange(self.videos[chosen].to(self.device, non_blocking=True), "b f h w c -> b f c h w")
-        images = images.float() / 127.5 - 1
-        labels = {name: value[chosen].to(self.device) for name, value in self.labels.items()}
+        chosen = inputs["clips"].to(self.device)
+        images = to_images(self.videos[chosen])
+        labels = {name: value[chosen] for name, value in self.labels.items()}
         images = degraded(images, self.recipe.degrade, inputs["seeds"], self.vae)
         return {"images": images.to(self.referee.place.dtype), "gold": maps_of(labels, self.words)}
 
@@ -200,27 +201,26 @@ def degraded(
 
     def drawn(chance: float, low: float, high: float, shape: tuple[int, ...] = ()) -> tuple[Tensor, Tensor]:
         """Which clips get a fault, and how strong it is (0 where they do not)."""
-        hit = torch.tensor([rng.random() < chance for rng in rngs])
+        hit = torch.tensor([rng.random() < chance for rng in rngs])  # stays here: a GPU is not to be waited for
         strength = torch.from_numpy(np.stack([rng.uniform(low, high, shape) for rng in rngs])).float()
-        return hit.to(images.device), strength.to(images.device)
+        return hit, (strength * hit.view(-1, *(1,) * len(shape))).to(images.device, non_blocking=True)
 
     noise = torch.Generator(images.device).manual_seed(int(rngs[0].integers(2**62)))
     through, wobble = drawn(degrade.vae, 0.0, degrade.vae_noise)
     if vae is not None and through.any():
         factor = 2 ** (len(vae.config["block_out_channels"]) - 1)
-        shape = (int(through.sum()), f, vae.config["latent_channels"], h // factor, w // factor)
-        latent = torch.randn(shape, generator=noise, device=images.device) * wobble[through][:, None, None, None, None]
-        images = images.clone()
-        images[through] = round_trip(vae, images[through], latent)
+        chosen = through.nonzero().squeeze(1).to(images.device)
+        shape = (len(chosen), f, vae.config["latent_channels"], h // factor, w // factor)
+        latent = torch.randn(shape, generator=noise, device=images.device) * wobble[chosen][:, None, None, None, None]
+        images = images.index_copy(0, chosen, round_trip(vae, images[chosen], latent))
     small, _ = drawn(degrade.rescale, 0, 1)
     size = int(rngs[0].integers(round(0.35 * h), h))
     if small.any():
-        images = torch.where(small[:, None, None, None, None], rescaled(images, size), images)
-    hit, sigma = drawn(degrade.blur, 0.3, degrade.blur_sigma)
-    images = blurred(images, sigma * hit)
-    hit, spread = drawn(degrade.tint, -1, 1, (2, 3))
-    change = spread * hit[:, None, None] * degrade.tint_strength
+        images = torch.where(small.to(images.device)[:, None, None, None, None], rescaled(images, size), images)
+    _, sigma = drawn(degrade.blur, 0.3, degrade.blur_sigma)
+    images = blurred(images, sigma)
+    _, change = drawn(degrade.tint, -degrade.tint_strength, degrade.tint_strength, (2, 3))
     images = tinted(images, 1 + change[:, 0], change[:, 1])
-    hit, strength = drawn(degrade.noise, 0, degrade.noise_strength)
+    _, strength = drawn(degrade.noise, 0, degrade.noise_strength)
     grain = torch.randn(images.shape, generator=noise, device=images.device)
-    return noised(images, grain, strength * hit)
+    return noised(images, grain, strength)
