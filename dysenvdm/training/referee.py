@@ -30,7 +30,7 @@ from planners.dsg import DynamicSceneGraph, UserError
 
 NOTHING = DynamicSceneGraph(ticks=1)
 WEIGHTS = {
-    "heat": 1.0, "actor_box": 5.0, "prop_box": 2.0, "color": 0.3, "garment": 0.2, "action": 1.0, "target": 0.5,
+    "heat": 1.0, "actor_box": 5.0, "prop_box": 2.0, "color": 0.5, "garment": 0.2, "action": 1.0, "target": 0.5,
     "offset": 2.0, "setting": 0.1,
 }  # fmt: skip
 """Of the parts of the loss."""
