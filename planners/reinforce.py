@@ -2,11 +2,12 @@
 
 A candidate's score is the dot product of its own and the question's features after one linear map of frozen text
 features; examples are drawn without replacement from the softmax of the scores. REINFORCE raises the probability of
-draws whose plan is better than the mean of the other plans of the same prompt. What makes a plan good is the caller's
-to say: a gold plan, a video's faithfulness.
+draws whose plan is better than the mean of the other plans of the same prompt. Plans are dear and gradients are not, so
+a batch of plans is gone over several times, with clipped importance weights. What makes a plan good is the caller's to
+say: a gold plan, a video's faithfulness.
 
-Source: Dysen-VDM (arXiv 2308.13812), reinforced in-context learning; the baseline is that of Kool et al. 2019. Bounded
-reward and validation are ours.
+Source: Dysen-VDM (arXiv 2308.13812), reinforced in-context learning; the baseline is that of Kool et al. 2019, the
+clipped weights are those of Schulman et al. 2017. Bounded reward, centred features and validation are ours.
 
 Letters: ``q`` question, ``n`` candidate, ``k`` drawn, ``d`` width of the text features, ``p`` plan.
 """
@@ -35,6 +36,8 @@ from planners.selection import Choice, PolicySelector, Selector, StructureSelect
 CHECKPOINT = "checkpoint.pt"
 POLICY = "policy"
 """The folder, within a run's, of the policy with the best reward in validation."""
+CLIP = 0.2
+"""How far from 1 an importance weight may go before a draw is let be."""
 
 Reward = Callable[[int, PlanResult], float]
 """The reward, in [0, 1], of a plan of the prompt with that number."""
@@ -45,8 +48,9 @@ Log = Callable[[int, str, dict[str, float]], None]
 class Settings(BaseModel):
     """One optimisation. ``steps`` of the planner choose by the policy; ``width`` is its map's.
 
-    An update draws ``samples`` plans of each of ``batch_size`` prompts; an epoch shows every prompt once.
-    ``temperature`` divides the scores. ``validate_every`` counts updates; ``minutes`` ends a run early.
+    An update draws ``samples`` plans of each of ``batch_size`` prompts and learns from them ``passes`` times (1 is
+    REINFORCE as the paper has it); an epoch shows every prompt once. ``temperature`` divides the scores, ``entropy`` is
+    the weight of the policy's entropy in the loss. ``validate_every`` counts updates; ``minutes`` ends a run early.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -56,7 +60,9 @@ class Settings(BaseModel):
     temperature: float = Field(1.0, gt=0)
     epochs: int = Field(20, ge=1)
     batch_size: int = Field(20, ge=1)
-    samples: int = Field(4, ge=2)
+    samples: int = Field(8, ge=2)
+    passes: int = Field(4, ge=1)
+    entropy: float = Field(0.01, ge=0)
     lr: float = Field(1e-3, gt=0)
     validate_every: int = Field(10, ge=1)
     minutes: float | None = Field(None, gt=0)
@@ -71,24 +77,36 @@ class Settings(BaseModel):
 
 
 class PolicyNetwork(nn.Module):
-    """A linear map of text features for each step that chooses."""
+    """A linear map of text features for each step that chooses.
 
-    def __init__(self, steps: Iterable[str], features: int, width: int) -> None:
+    All texts of one kind have much in common, which would drown what tells them apart: so the mean of the rows of
+    ``typical`` (texts d) is taken from the features, and their length made 1 on average.
+    """
+
+    centre: Tensor
+    length: Tensor
+
+    def __init__(self, steps: Iterable[str], typical: Tensor, width: int) -> None:
         super().__init__()
-        self.maps = nn.ModuleDict({step: nn.Linear(features, width) for step in steps})
+        self.maps = nn.ModuleDict({step: nn.Linear(typical.shape[1], width) for step in steps})
+        self.register_buffer("centre", typical.mean(0))
+        self.register_buffer("length", (typical - typical.mean(0)).norm(dim=1).mean())
 
     def scores(self, step: str, questions: Tensor, pool: Tensor) -> Tensor:
         """How much each candidate suits each question: (q d), (n d) -> (q n)."""
-        scores: Tensor = self.maps[step](questions) @ self.maps[step](pool).T
-        return scores
+        mapped: list[Tensor] = [self.maps[step]((texts - self.centre) / self.length) for texts in (questions, pool)]
+        return mapped[0] @ mapped[1].T
 
+    @torch.no_grad()
     def weights(self) -> dict[str, Features]:
-        """Each step's matrix (width, d + 1), its last column the bias, as :class:`PolicySelector` takes it."""
-        return {
-            step: np.column_stack((linear.weight.detach().numpy(), linear.bias.detach().numpy()))
-            for step, linear in self.maps.items()
-            if isinstance(linear, nn.Linear)
-        }
+        """Each step's matrix (width, d + 1), its last column the bias, as :class:`PolicySelector` takes it: the map of
+        plain features."""
+        found = {}
+        for step, linear in self.maps.items():
+            assert isinstance(linear, nn.Linear)
+            matrix = linear.weight / self.length
+            found[step] = torch.column_stack((matrix, linear.bias - matrix @ self.centre)).numpy()
+        return found
 
 
 def log_probability(scores: Tensor, drawn: Tensor) -> Tensor:
@@ -179,7 +197,8 @@ class Reinforcement:
         self.held_out, self.held_out_reward = tuple(held_out), held_out_reward
         self.ticks, self.seed, self.run, self.log = ticks, seed, run, log
         torch.manual_seed(seed)
-        self.network = PolicyNetwork(settings.steps, embedder.embed(self.prompts[:1]).shape[1], settings.width)
+        typical = torch.from_numpy(embedder.embed([example.prompt for example in planner.pool]))
+        self.network = PolicyNetwork(settings.steps, typical, settings.width)
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=settings.lr)
         self.update, self.best = 0, -1.0
 
@@ -221,16 +240,7 @@ class Reinforcement:
         results = self._plan(sampler, [self.prompts[number] for number in numbers], on_progress)
         rewards = np.array([self.reward(number, result) for number, result in zip(numbers, results, strict=True)])
         advantages = leave_one_out(rewards.reshape(-1, self.settings.samples)).ravel()
-        total = torch.zeros(len(numbers))
-        entropies = []
-        for draws in sampler.draws:
-            scores = self.network.scores(draws.step, draws.questions, draws.pool) / self.settings.temperature
-            total = total.index_add(0, draws.owners, log_probability(scores, draws.drawn))
-            entropies.append(torch.distributions.Categorical(logits=scores.detach()).entropy().mean().item())
-        loss = -(torch.from_numpy(advantages).float() * total).mean()
-        self.optimizer.zero_grad()
-        loss.backward()
-        self.optimizer.step()
+        entropy = self._learn(sampler.draws, torch.from_numpy(advantages).float())
         self.update += 1
         self.log(
             self.update,
@@ -239,10 +249,32 @@ class Reinforcement:
                 "reward": float(rewards.mean()),
                 "perfect": float((rewards > 1 - 1e-9).mean()),
                 "advantage": float(np.abs(advantages).mean()),
-                "entropy": float(np.mean(entropies)),
+                "entropy": entropy,
             },
         )
         return float(rewards.mean())
+
+    def _learn(self, draws: Sequence[Draws], advantages: Tensor) -> float:
+        """Go over a batch of plans; returns the mean entropy in nats with which its examples were drawn."""
+        drawn_with: Tensor | None = None
+        entropies = []
+        for _ in range(self.settings.passes):
+            log_probabilities = torch.zeros(len(advantages))
+            entropy = torch.zeros(())
+            for one in draws:
+                scores = self.network.scores(one.step, one.questions, one.pool) / self.settings.temperature
+                log_probabilities = log_probabilities.index_add(0, one.owners, log_probability(scores, one.drawn))
+                entropy = entropy + torch.distributions.Categorical(logits=scores).entropy().mean() / len(draws)
+            if drawn_with is None:
+                drawn_with = log_probabilities.detach()
+            weights = (log_probabilities - drawn_with).exp()
+            gains = torch.minimum(advantages * weights, advantages * weights.clamp(1 - CLIP, 1 + CLIP))
+            loss = -gains.mean() - self.settings.entropy * entropy
+            self.optimizer.zero_grad()
+            loss.backward()
+            self.optimizer.step()
+            entropies.append(entropy.item())
+        return entropies[0]
 
     def validate(self) -> None:
         """Judge the policy's best choices on the held-out prompts; the best policy so far is written."""

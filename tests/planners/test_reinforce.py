@@ -42,6 +42,11 @@ class Directions:
         return np.array([row / np.linalg.norm(row) for row in rows], np.float32).reshape(-1, 32)
 
 
+def network() -> PolicyNetwork:
+    torch.manual_seed(0)
+    return PolicyNetwork(["split"], torch.from_numpy(Directions().embed(PROMPTS)), 8)
+
+
 def useful_was_shown(number: int, result: PlanResult) -> float:
     [split] = [call for call in result.transcript if call.step == "split"]
     return float(any(message.content == USEFUL[number] for message in split.messages))
@@ -49,7 +54,7 @@ def useful_was_shown(number: int, result: PlanResult) -> float:
 
 def training(oracle: Callable[..., Any], run: Path, log: Any = None, **settings: Any) -> Reinforcement:
     run.mkdir(exist_ok=True)
-    small: dict[str, Any] = {"steps": ["split"], "width": 8, "batch_size": 2, "samples": 4, "lr": 0.03}
+    small: dict[str, Any] = {"steps": ["split"], "width": 8, "batch_size": 2, "samples": 4, "lr": 0.01}
     return Reinforcement(
         DysenPlanner(oracle(), imagine=False, pool=POOL),
         Directions(),
@@ -76,13 +81,13 @@ def test_the_probabilities_of_all_draws_sum_to_one() -> None:
 
 
 def test_draws_are_as_likely_as_the_policy_says() -> None:
-    network = PolicyNetwork(["split"], 32, 8)
+    policy = network()
     choice = Choice("split", ("asked",) * 4000, tuple(range(4000)), tuple("abcde"), 2, 0)
-    sampler = SamplingSelector(network, Directions(), 0.05, np.random.default_rng(0))
+    sampler = SamplingSelector(policy, Directions(), 0.05, np.random.default_rng(0))
     shown = sampler.choose(choice)
     [draws] = sampler.draws
     with torch.no_grad():
-        [scores] = network.scores("split", draws.questions[:1], draws.pool) / 0.05
+        [scores] = policy.scores("split", draws.questions[:1], draws.pool) / 0.05
     first = torch.bincount(draws.drawn[:, 0], minlength=5) / 4000
     torch.testing.assert_close(first, torch.softmax(scores, 0), atol=0.03, rtol=0)
     assert scores.max() - scores.min() > 0.5
@@ -90,8 +95,18 @@ def test_draws_are_as_likely_as_the_policy_says() -> None:
     assert [sorted(row) for row in shown] == draws.drawn.sort(1).values.tolist()
 
 
+def test_the_written_map_scores_plain_features_alike() -> None:
+    policy, embedder = network(), Directions()
+    questions, pool = (torch.from_numpy(embedder.embed(texts)) for texts in (["asked", "else"], PROMPTS))
+    with torch.no_grad():
+        scores = policy.scores("split", questions, pool).numpy()
+    choice = Choice("split", ("asked", "else"), (0, 1), tuple(PROMPTS), len(PROMPTS), 0)
+    chosen = PolicySelector(policy.weights(), embedder).choose(choice)
+    assert chosen == np.argsort(scores, axis=1).tolist()
+
+
 def test_steps_without_a_map_choose_by_structure() -> None:
-    sampler = SamplingSelector(PolicyNetwork(["split"], 32, 8), Directions(), 1.0, np.random.default_rng(0))
+    sampler = SamplingSelector(network(), Directions(), 1.0, np.random.default_rng(0))
     choice = Choice("order", ("A dog runs.",), (0,), tuple(PROMPTS), 3, 0)
     assert sampler.choose(choice) == StructureSelector().choose(choice)
     assert sampler.choose(Choice("split", (), (), tuple(PROMPTS), 3, 0)) == []
