@@ -55,7 +55,7 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    steps: tuple[str, ...] = ("split", "act")
+    steps: tuple[str, ...] = ("split",)
     width: int = Field(128, ge=1)
     temperature: float = Field(1.0, gt=0)
     epochs: int = Field(20, ge=1)
@@ -248,6 +248,7 @@ class Reinforcement:
             {
                 "reward": float(rewards.mean()),
                 "perfect": float((rewards > 1 - 1e-9).mean()),
+                "plans": float(len(rewards)),
                 "advantage": float(np.abs(advantages).mean()),
                 "entropy": entropy,
             },

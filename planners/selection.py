@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -86,7 +87,12 @@ class StructureSelector:
     name = "structure"
 
     def choose(self, choice: Choice) -> list[list[int]]:
-        return [best([likeness(question, text) for text in choice.pool], choice.count) for question in choice.questions]
+        return [list(_built_alike(question, choice.pool, choice.count)) for question in choice.questions]
+
+
+@lru_cache(4096)  # a corpus, and every sample of a training prompt, asks the same again
+def _built_alike(question: str, pool: tuple[str, ...], count: int) -> tuple[int, ...]:
+    return tuple(best([likeness(question, text) for text in pool], count))
 
 
 class NearestSelector:

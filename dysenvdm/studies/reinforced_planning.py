@@ -13,18 +13,19 @@ from itertools import count, islice
 from pathlib import Path
 from typing import Any, Literal
 
+import yaml
 from pydantic import Field, model_validator
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from dysenvdm.stage import VAL_SEED0, sample
-from dysenvdm.training.logs import RunLog, draw_curves
+from dysenvdm.training.logs import RunLog, draw_curves, read_log
 from dysenvdm.training.recipe import Section, check_run_folder, read_recipe, validated, write_recipe
 from planners.contracts import PlanResult
 from planners.demonstrations import demonstrations
 from planners.dsg import ActionPlan, UserError
 from planners.dysen import DysenPlanner
-from planners.engines.embedding import Embedder, TextEmbedder
+from planners.engines.embedding import TEXT_MODEL, Embedder, TextEmbedder
 from planners.plugins import get_planner
 from planners.reinforce import POLICY, Reinforcement, Settings
 from planners.reply_cache import CachedEngine
@@ -119,8 +120,34 @@ def run(recipe_path: Path, overrides: list[str], embedder: Embedder | None = Non
             bar = bars.add_task(recipe.name, total=training.updates, completed=training.update, reward=float("nan"))
             training.train(lambda done, reward: bars.update(bar, completed=done, reward=reward))
     draw_curves(recipe.run)
+    (recipe.run / POLICY / "README.md").write_text(_card(recipe, planner.engine.name), encoding="utf-8")
     console.print(f"best policy (held-out reward {training.best:.3f}): {recipe.run / POLICY}")
     return recipe.run / POLICY
+
+
+def _card(recipe: ReinforceRecipe, engine: str) -> str:
+    """What the policy is, how it was trained, and how it fared on the captions that it was chosen by."""
+    data, train = recipe.data, recipe.train
+    lines = read_log(recipe.run)
+    rewards = {line["step"]: line["reward"] for line in lines if line["kind"] == "validation"}
+    best = max(rewards, key=lambda update: (rewards[update], -update))
+    plans = sum(line["plans"] for line in lines if line["kind"] == "train")
+    return f"""# Demonstration policy {recipe.name}
+Chooses which examples a language model is shown in {", ".join(train.steps)}: `--planner-option policy=FOLDER`.
+
+| | |
+|---|---|
+| language model | {engine} |
+| text features | {TEXT_MODEL}, frozen; one linear map to {train.width} per step, half precision |
+| trained by | `dysenvdm train`, the recipe below: REINFORCE, {max(rewards)} updates, \
+{plans:.0f} plans |
+| captions | {data.prompts} of Stage training seeds from {data.first} on, with at least {data.events} events |
+| chosen by | {data.held_out_prompts} captions of held-out seeds from {data.held_out_first} on: mean reward \
+{rewards[0]:.3f} before training, {rewards[best]:.3f} at update {best}, the one that is here |
+
+```yaml
+{yaml.safe_dump(recipe.model_dump(mode="json", exclude={"run", "replies"}), sort_keys=False)}```
+"""
 
 
 def _prompts(gold: Sequence[ActionPlan]) -> list[str]:

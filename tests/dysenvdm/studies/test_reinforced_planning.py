@@ -102,6 +102,9 @@ def test_a_run_leaves_policy_log_curves_recipe_and_replies(lazy: None, tmp_path:
     assert all(0 <= line["reward"] <= 1 for line in lines)
     assert max(line["asked"] for line in lines) > 0
     assert (tmp_path / "run" / "curves.png").read_bytes().startswith(b"\x89PNG")
+    card = (policy / "README.md").read_text()
+    assert "| language model | lazy |" in card
+    assert "REINFORCE, 4 updates, 12 plans |" in card
     assert yaml.safe_load((tmp_path / "run" / "recipe.yaml").read_text())["train"]["width"] == 4
 
 
