@@ -43,11 +43,11 @@ def smollm2(
     model: str | os.PathLike[str] | None = None,
     *,
     device: str = "auto",
-    max_batch: int = 32,
     imagine: bool = True,
     temperature: float = 0.0,
     strategy: str | None = None,
     policy: str | os.PathLike[str] | None = None,
+    max_batch: int = 32,
 ) -> Planner:
     """Dysen on a local transformers model: a folder, by default the imported SmolLM2."""
     from planners.dysen import DysenPlanner
