@@ -12,6 +12,9 @@ from planners.dsg import UserError
 
 app = typer.Typer(add_completion=False)
 
+PLANNER_PHASES = ("reinforce",)
+"""Phases whose recipes train a planner; all others train a video model."""
+
 
 @app.command()
 def train(
@@ -23,24 +26,23 @@ def train(
     """Train by a recipe on this process; for many ranks: deepspeed --module dysenvdm.training RECIPE."""
     if not recipe.is_file():
         raise UserError(f"{recipe}: no such recipe file; the ones that ship are in recipes/")
-    if _phase(recipe, overrides or []) == "reinforce":
-        from dysenvdm.studies import reinforced_planning
+    from dysenvdm.training.recipe import read_recipe
 
-        reinforced_planning.run(recipe, overrides or [])
+    if read_recipe(recipe, overrides or []).get("phase") in PLANNER_PHASES:
+        from dysenvdm.studies.reinforced_planning import run as run_planner
+
+        run_planner(recipe, overrides or [])
         return
-    for needed in ("deepspeed", "tensorboard"):
-        if find_spec(needed) is None:
-            raise UserError(
-                f"training needs {needed}; run: "
-                f"DS_BUILD_OPS=0 pip install --no-build-isolation -c constraints.txt 'dysenvdm[train]'"
-            )
+    _check_installed("deepspeed", "tensorboard")
     from dysenvdm.training import run
 
     run(recipe, overrides or [])
 
 
-def _phase(recipe: Path, overrides: list[str]) -> object:
-    """What the recipe trains; what its value may be is for the recipe's own schema to say."""
-    from dysenvdm.training.recipe import read_recipe
-
-    return read_recipe(recipe, overrides).get("phase")
+def _check_installed(*modules: str) -> None:
+    for needed in modules:
+        if find_spec(needed) is None:
+            raise UserError(
+                f"training needs {needed}; run: "
+                f"DS_BUILD_OPS=0 pip install --no-build-isolation -c constraints.txt 'dysenvdm[train]'"
+            )

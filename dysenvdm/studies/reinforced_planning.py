@@ -94,11 +94,11 @@ def run(recipe_path: Path, overrides: list[str], embedder: Embedder | None = Non
     Raises :class:`UserError` for a recipe that breaks a rule, a run folder that belongs to another recipe, and a
     planner that shows no examples.
     """
-    recipe = validated(ReinforceRecipe, read_recipe(recipe_path, overrides), recipe_path)
+    recipe = validated(recipe_path, read_recipe(recipe_path, overrides), ReinforceRecipe)
     check_run_folder(recipe, recipe.run, ("name", "phase", "seed", "planner", "options", "data"))
     planner = get_planner(recipe.planner, **{"imagine": False, **recipe.options})
-    if not isinstance(planner, DysenPlanner):
-        raise UserError(f"{recipe_path}: planner: {recipe.planner!r} shows no examples; name one that asks an LLM")
+    if not isinstance(planner, DysenPlanner) or not planner.pool:
+        raise UserError(f"{recipe_path}: planner: {recipe.planner!r} shows no examples; name one that does")
     write_recipe(recipe, recipe.run)
     cache = CachedEngine(planner.engine, recipe.replies or recipe.run / "replies.sqlite")
     planner.engine = cache

@@ -21,7 +21,7 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-R = TypeVar("R", bound=Section)
+R = TypeVar("R", bound=BaseModel)
 
 
 class DataSection(Section):
@@ -214,20 +214,20 @@ def read_recipe(path: str | Path, overrides: list[str]) -> dict[str, Any]:
     return data
 
 
-def validated(schema: type[R], data: dict[str, Any], where: str | Path) -> R:
+def validated(path: str | Path, data: dict[str, Any], schema: type[R]) -> R:
     """``data`` as a recipe; raises :class:`UserError`, with the nearest known key where a key is misspelt."""
     try:
         return schema.model_validate(data)
     except ValidationError as error:
-        raise UserError(f"{where}: {one_line(error)}{_suggestion(schema, error)}") from None
+        raise UserError(f"{path}: {one_line(error)}{_suggestion(error, schema)}") from None
 
 
 def load_recipe(path: str | Path, overrides: list[str]) -> Recipe:
     """Read the recipe of a generator's phase and apply overrides; raises :class:`UserError`."""
-    return validated(Recipe, read_recipe(path, overrides), path)
+    return validated(path, read_recipe(path, overrides), Recipe)
 
 
-def check_run_folder(recipe: Section, run: Path, fixed: Sequence[str]) -> None:
+def check_run_folder(recipe: BaseModel, run: Path, fixed: Sequence[str]) -> None:
     """Raise :class:`UserError` where ``run`` holds a run that has other values for the keys ``fixed``."""
     path = run / "recipe.yaml"
     if path.exists():
@@ -237,7 +237,7 @@ def check_run_folder(recipe: Section, run: Path, fixed: Sequence[str]) -> None:
             raise UserError(f"{path}: that run has another {other[0]!r}; choose another folder with --set run=FOLDER")
 
 
-def write_recipe(recipe: Section, run: Path) -> None:
+def write_recipe(recipe: BaseModel, run: Path) -> None:
     """Leave the resolved recipe in the run's folder."""
     run.mkdir(parents=True, exist_ok=True)
     text = yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False)
@@ -263,7 +263,7 @@ def _override(data: dict[str, Any], override: str) -> None:
     data[last] = value
 
 
-def _suggestion(schema: type[Section], error: ValidationError) -> str:
+def _suggestion(error: ValidationError, schema: type[BaseModel]) -> str:
     first = error.errors(include_url=False)[0]
     if first["type"] != "extra_forbidden":
         return ""

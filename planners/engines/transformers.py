@@ -40,6 +40,11 @@ def store_model(name: str) -> Path:
     return folder
 
 
+def default_model() -> Path:
+    """The folder of the default model; raises :class:`UserError` where it was not imported yet."""
+    return store_model(DEFAULT_MODEL)
+
+
 class TransformersEngine:
     """An :class:`planners.engines.Engine` on a local folder with a causal language model and its tokenizer.
 
@@ -53,7 +58,7 @@ class TransformersEngine:
     def __init__(
         self, model: str | os.PathLike[str] | None = None, *, device: str = "auto", max_batch: int = 32
     ) -> None:
-        folder = store_model(DEFAULT_MODEL) if model is None else Path(model)
+        folder = default_model() if model is None else Path(model)
         if not (folder / "config.json").is_file():
             raise UserError(
                 f"{folder}: no config.json in this folder; a planner's model is a local transformers folder"

@@ -87,7 +87,7 @@ def train(folder: Path, *overrides: str) -> Path:
 
 
 def test_the_shipped_recipe_is_valid() -> None:
-    recipe = validated(ReinforceRecipe, read_recipe(RECIPE, []), RECIPE)
+    recipe = validated(RECIPE, read_recipe(RECIPE, []), ReinforceRecipe)
     assert recipe.run.name == recipe.name
 
 

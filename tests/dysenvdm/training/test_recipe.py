@@ -10,7 +10,7 @@ from dysenvdm.training.loop import learning_rate_factor
 from dysenvdm.training.recipe import Recipe, TrainSection, load_recipe
 from planners.dsg import UserError
 
-SHIPPED = sorted(Path(recipes.__file__).parent.glob("stage/*.yaml"))
+SHIPPED = sorted((Path(recipes.__file__).parent / "stage").glob("*.yaml"))
 
 
 def test_recipes_ship() -> None:
