@@ -66,7 +66,7 @@ def load(path: Path, count: int, shuffled: bool) -> list[Video]:
     """``count`` videos drawn with seed 0; raises :class:`UserError` where the file is none of ActivityNet Captions."""
     try:
         rows = json.loads(path.read_text(encoding="utf-8"))
-        videos = [_video(rows[name]) for name in sorted(rows)]
+        videos = [_video(row) for _, row in sorted(rows.items())]
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror or error})") from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -25,7 +25,7 @@ from planners.scores import score
 
 FIGURES = ("right", "precision", "recall", "event F1", "order", "interval IoU")
 _LED = re.compile(r"(?:(?:in|on|at) [^,]*, )?before ", re.IGNORECASE)
-_LATER = re.compile(r"[a-z,] after (?!that)")
+_LATER = re.compile(r"[a-z] after (?!that)")
 
 
 def stage_gold(first: int, count: int) -> list[ActionPlan]:
