@@ -13,7 +13,7 @@ from importlib import resources
 from typing import Any, Generic, TypeVar
 
 from planners.contracts import Call
-from planners.engines import Engine, Message, Reply, Request, split_thinking
+from planners.engines import Engine, Message, Reply, Request, TooLongError, split_thinking
 
 T = TypeVar("T")
 
@@ -84,17 +84,33 @@ def ask(engine: Engine, questions: Sequence[Question[T]], *, seed: int, temperat
             )
             for i in pending
         ]
-        replies = engine.generate(requests)
-        assert len(replies) == len(requests), f"{engine.name} answered {len(replies)} of {len(requests)} requests"
         failed = []
-        for i, reply in zip(pending, replies, strict=True):
+        for i, reply in zip(pending, _replies(engine, requests), strict=True):
             answer, call = _judge(questions[i], chats[i], reply, attempt, engine.name)
             answers[i] = Answer(answer.value, answer.error, (*answers[i].calls, call))
-            if answer.error is not None:
+            if answer.error is not None and reply.finish_reason != "overflow":  # it would only grow
                 failed.append(i)
                 chats[i] = _with_complaint(questions[i].messages, reply, answer.error)
         pending = failed
     return answers
+
+
+def _replies(engine: Engine, requests: Sequence[Request]) -> list[Reply]:
+    """The engine's replies. Where a request is too long for its model, the reply says so, and the others go on."""
+    overlong: dict[int, Reply] = {}
+    while len(overlong) < len(requests):
+        fitting = [i for i in range(len(requests)) if i not in overlong]
+        try:
+            replies = engine.generate([requests[i] for i in fitting])
+        except TooLongError as error:
+            i = next(i for i in fitting if requests[i] is error.request)
+            overlong[i] = Reply(
+                text=str(error), finish_reason="overflow", prompt_tokens=0, completion_tokens=0, seconds=0.0
+            )
+            continue
+        assert len(replies) == len(fitting), f"{engine.name} answered {len(replies)} of {len(fitting)} requests"
+        return [reply for _, reply in sorted({**overlong, **dict(zip(fitting, replies, strict=True))}.items())]
+    return [overlong[i] for i in range(len(requests))]
 
 
 def _judge(
@@ -103,7 +119,9 @@ def _judge(
     thinking, text = split_thinking(reply.text)
     value: T | None = None
     error: str | None = None
-    if reply.finish_reason == "length":
+    if reply.finish_reason == "overflow":
+        error = text
+    elif reply.finish_reason == "length":
         error = f"the reply was cut off after {reply.completion_tokens} tokens"
     else:
         try:

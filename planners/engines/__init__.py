@@ -13,7 +13,9 @@ from typing import Annotated, Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
-FinishReason = Literal["stop", "length"]
+from planners.dsg import UserError
+
+FinishReason = Literal["stop", "length", "overflow"]
 
 
 class Message(BaseModel):
@@ -44,6 +46,7 @@ class Request(BaseModel):
 
 class Reply(BaseModel):
     """One answer. ``finish_reason`` "length" means that the text was cut off: the planner treats it as a failure.
+    "overflow" means that the model was not asked, since the question is too long for it, as ``text`` says.
 
     ``thinking`` is what the model thought, where the engine gets it apart from ``text``. ``seconds`` is the wall time
     of the whole batch that the reply was part of.
@@ -73,6 +76,17 @@ class Capabilities:
     local: bool
 
 
+class TooLongError(UserError):
+    """``request`` and its reply do not fit into the model's context; the message is one line with the numbers.
+
+    An engine raises it before it generates anything: the batch's other requests are then asked without this one.
+    """
+
+    def __init__(self, message: str, request: Request) -> None:
+        super().__init__(message)
+        self.request = request
+
+
 class Engine(Protocol):
     """A language model, wherever it runs."""
 
@@ -85,7 +99,8 @@ class Engine(Protocol):
     def capabilities(self) -> Capabilities: ...
 
     def generate(self, requests: Sequence[Request]) -> list[Reply]:
-        """Answer all requests, in order. Raises :class:`planners.dsg.UserError` for what a user can mend."""
+        """Answer all requests, in order. Raises :class:`planners.dsg.UserError` for what a user can mend, and
+        :class:`TooLongError` for the first request that is too long."""
         ...
 
 

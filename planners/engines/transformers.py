@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from planners.dsg import UserError
-from planners.engines import Capabilities, Reply, Request
+from planners.engines import Capabilities, Reply, Request, TooLongError
 
 DEFAULT_MODEL = "smollm2-135m-instruct"
 KEPT_PREFIXES = 8
@@ -74,7 +74,7 @@ class TransformersEngine:
         self._prefixes: deque[tuple[list[int], Cache]] = deque(maxlen=KEPT_PREFIXES)
 
     def generate(self, requests: Sequence[Request]) -> list[Reply]:
-        """Answer all requests, at most ``max_batch`` at a time; raises :class:`UserError` where one is too long."""
+        """Answer all requests, at most ``max_batch`` at a time; raises :class:`TooLongError`."""
         prompts = [self._tokens(request) for request in requests]
         replies: list[Reply] = []
         for i in range(0, len(requests), self.max_batch):
@@ -87,8 +87,9 @@ class TransformersEngine:
         tokens: list[int] = self._tokenizer(text, add_special_tokens=False).input_ids
         limit = self._model.config.max_position_embeddings
         if len(tokens) + request.max_tokens > limit:
-            raise UserError(
-                f"{self.name}: {len(tokens)} prompt and {request.max_tokens} reply tokens exceed {limit}; shorten"
+            raise TooLongError(
+                f"{self.name}: {len(tokens)} prompt and {request.max_tokens} reply tokens exceed {limit}; shorten",
+                request,
             )
         return tokens
 
@@ -235,6 +236,10 @@ def _load(folder: Path, device: str) -> tuple[Any, Any]:
         raise UserError(
             f"{folder}: not a usable language model ({reason}); import it again or name another folder"
         ) from None
+    if not tokenizer.chat_template or tokenizer.eos_token_id is None:
+        raise UserError(
+            f"{folder}: its tokenizer knows no chats; a planner's model is an instruction-tuned language model"
+        )
     return model.to(device).eval(), tokenizer
 
 

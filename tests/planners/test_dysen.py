@@ -12,7 +12,9 @@ from planners.contracts import PlanResult
 from planners.demonstrations import Demonstration, demonstrations
 from planners.dsg import STATED, UserError
 from planners.dysen import DysenPlanner, demonstrated, scene_example
+from planners.engines import Request, TooLongError
 from planners.event_conversion import convert
+from planners.replay import ReplayEngine, Transcript
 from planners.scene_imagination import enriched_example
 
 PROMPTS = [example.prompt for example in demonstrations()]
@@ -136,6 +138,23 @@ def test_a_prompt_that_fails_three_times_has_no_plan_and_the_others_go_on(oracle
     assert bad.degraded.startswith("step 'order' failed 3 times: the reply must repeat the actions")
     assert [call.attempt for call in bad.transcript if call.step == "order"] == [0, 1, 2]
     assert good == DysenPlanner(oracle()).plan([BIRD], ticks=6, seed=0)[0]
+
+
+def test_a_question_too_long_for_the_model_fails_its_prompt_alone_and_replays(oracle: Callable[..., Any]) -> None:
+    def twist(step: str, request: Request, calls: int) -> None:
+        asked = request.messages[-1].content
+        if (step == "split" and asked == CHEF) or (step == "polish" and asked.startswith(GOAT)):
+            raise TooLongError("oracle: 600 prompt and 24 reply tokens exceed 512; shorten", request)
+
+    chef, bird, goat = DysenPlanner(oracle(twist)).plan([CHEF, BIRD, GOAT], ticks=6, seed=0)
+    numbers = "failed 1 times: oracle: 600 prompt and 24 reply tokens exceed 512; shorten"
+    assert (chef.plan, chef.degraded) == (None, f"step 'split' {numbers}")
+    assert bird == DysenPlanner(oracle()).plan([BIRD], ticks=6, seed=0)[0]
+    assert goat.degraded == f"step 'polish' {numbers}"
+    assert goat.dsg == goat.stages["imagined"]
+    for result in (chef, goat):
+        kept = Transcript.of(result, planner="oracle", ticks=6, seed=0)
+        assert DysenPlanner(ReplayEngine(kept)).plan([result.prompt], ticks=6, seed=0) == [result]
 
 
 def test_more_actions_than_ticks_are_reported(oracle: Callable[..., Any]) -> None:
