@@ -14,6 +14,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from pydantic import ValidationError
+
 from planners.action_planning import (
     Clause,
     Mention,
@@ -28,7 +30,7 @@ from planners.action_planning import (
 )
 from planners.contracts import Call, PlanResult, Progress, check_prompts
 from planners.demonstrations import Demonstration, demonstrations
-from planners.dsg import ActionPlan, DynamicSceneGraph, UserError
+from planners.dsg import ActionPlan, DynamicSceneGraph, UserError, one_line
 from planners.engines import Engine
 from planners.event_conversion import convert
 from planners.plan_assembly import Action, Cast, build_plan, cast_actions, phrases, retellings
@@ -285,6 +287,8 @@ def _conclude(job: _Job, ticks: int) -> None:
     if not job.failed:
         try:
             job.plan = build_plan(job.prompt, ticks, job.cast, job.actions, job.order)
+        except ValidationError as error:
+            job.failed = one_line(error)
         except ValueError as error:
             job.failed = str(error)
     if job.plan is None:

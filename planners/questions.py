@@ -12,13 +12,18 @@ from functools import cache
 from importlib import resources
 from typing import Any, Generic, TypeVar
 
+from pydantic import ValidationError
+
 from planners.contracts import Call
+from planners.dsg import one_line
 from planners.engines import Engine, Message, Reply, Request, TooLongError, split_thinking
 
 T = TypeVar("T")
 
 ATTEMPTS = 3
 """A question is asked once and at most twice again."""
+MAX_ERROR_CHARACTERS = 500
+"""Errors may quote a reply, which may be of any length."""
 
 
 @dataclass(frozen=True)
@@ -130,8 +135,12 @@ def _judge(
             value = question.check(found)
         except (json.JSONDecodeError, RecursionError) as problem:
             error = f"the reply is not JSON ({problem})"
+        except ValidationError as problem:
+            error = one_line(problem)
         except ValueError as problem:
             error = str(problem)
+    if error is not None and len(error) > MAX_ERROR_CHARACTERS:
+        error = f"{error[: MAX_ERROR_CHARACTERS - 1]}…"
     call = Call(
         step=question.step,
         attempt=attempt,

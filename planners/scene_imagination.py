@@ -136,14 +136,18 @@ def _add(dsg: DynamicSceneGraph, lines: Iterable[str], start: int, end: int, sou
         fact, new = parse_line(text, dsg, start, end, source)
         if any(line(old).lower() == text.lower() for old in dsg.facts if old.start < end and start < old.end):
             raise ValueError(f"{text!r} is already there")
-        against = next((old for old in dsg.facts if old.source in STATED and contradict(old, fact)), None)
-        if against is not None:
-            raise ValueError(f"{text!r} contradicts {line(against)!r}, which the {against.source} states")
+        _check_against_stated(fact, dsg)
         try:
             dsg = dsg.extended([fact], new)
         except DSGError as error:
             raise ValueError(str(error)) from None
     return dsg
+
+
+def _check_against_stated(fact: Fact, dsg: DynamicSceneGraph) -> None:
+    against = next((old for old in dsg.facts if old.source in STATED and contradict(old, fact)), None)
+    if against is not None:
+        raise ValueError(f"{line(fact)!r} contradicts {line(against)!r}, which the {against.source} states")
 
 
 # -- round 1: a window over the segments -------------------------------------------------------------------------------
@@ -258,6 +262,7 @@ def polish(dsg: DynamicSceneGraph, value: Any) -> DynamicSceneGraph:
         number, _, new_text = text.partition(": ")
         old = imagined(int(number) if number.isdigit() else number)
         new, things = parse_line(new_text, dsg, old.start, old.end, "polished")
+        _check_against_stated(new, dsg)
         edits.append(Edit(op="change", fact=old, to_fact=new))
         objects += things
     edits += [Edit(op="add", object=thing) for thing in objects]

@@ -138,6 +138,10 @@ def broken(path: str, value: Any) -> dict[str, Any]:
         ("objects/1/id", "a b", r"objects\[1\]\.id: "),
         ("objects/1/end", 9, r"objects\[1\]\.end: beyond the graph's 4 ticks"),
         ("objects/1/end", 1, r"objects\[1\]: start 1 is not before end 1"),
+        ("ticks", 1025, r"ticks: .*less than or equal to 1024"),
+        ("objects", [{"id": f"o{i}", "label": "o"} for i in range(257)], r"objects: .*at most 256 items"),
+        ("facts", [GOOD["facts"][0]] * 4097, r"facts: .*at most 4096 items"),
+        ("objects/0/label", "x" * 121, r"objects\[0\]\.label: .*at most 120 characters"),
         ("format", "dysenvdm.dsg/7", r"format 'dysenvdm\.dsg/7' is not known; this version reads 'dysenvdm\.dsg/1'"),
     ],
 )

@@ -157,6 +157,29 @@ def test_a_question_too_long_for_the_model_fails_its_prompt_alone_and_replays(or
         assert DysenPlanner(ReplayEngine(kept)).plan([result.prompt], ticks=6, seed=0) == [result]
 
 
+def test_a_name_too_long_for_a_graph_is_reported_in_one_line(oracle: Callable[..., Any]) -> None:
+    thing = "x" * 150
+    told = {"split": f"the {thing} flies", "act": f"the {thing} [flies]"}
+    [result] = DysenPlanner(oracle(lambda step, *_: json.dumps(told[step]))).plan(
+        [f"The {thing} flies."], ticks=6, seed=0
+    )
+    assert result.plan is None
+    assert result.degraded == "label: String should have at most 120 characters"
+
+
+def test_a_refused_reply_of_any_length_is_quoted_in_one_short_line(oracle: Callable[..., Any]) -> None:
+    def twist(step: str, request: Request, calls: int) -> str | None:
+        if step == "imagine":
+            return json.dumps({"add": [f"{'moon' * 100_000} is yellow"]})
+        return json.dumps({"remove": [], "change": [], "add": [f"bird is {'y' * 200}"]}) if step == "polish" else None
+
+    [result] = DysenPlanner(oracle(twist)).plan([BIRD], ticks=6, seed=0)
+    errors = [call.error for call in result.transcript if call.error]
+    assert len(errors) == 9
+    assert all(len(error) <= 500 and "\n" not in error for error in errors)
+    assert errors[-1] == "attribute: String should have at most 120 characters"
+
+
 def test_more_actions_than_ticks_are_reported(oracle: Callable[..., Any]) -> None:
     [result] = DysenPlanner(oracle()).plan([BIRD], ticks=1, seed=0)
     assert (result.plan, result.degraded) == (None, "2 actions one after the other do not fit into 1 ticks")

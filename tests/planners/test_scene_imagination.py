@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from planners.demonstrations import demonstrations
-from planners.dsg import STATED, DynamicSceneGraph, Fact
+from planners.dsg import MAX_OBJECTS, STATED, DynamicSceneGraph, Fact, SceneObject
 from planners.dysen import scene_example
 from planners.scene_imagination import (
     Vocabulary,
@@ -92,6 +92,19 @@ def test_what_contradicts_the_prompt_or_the_plan_is_refused() -> None:
     with pytest.raises(ValueError, match="contradicts 'girl on ball', which the prompt states"):
         add(dsg, 0, "girl under ball")
     assert add(dsg, 0, "girl near ball") != dsg
+    imagined = add(dsg, 0, "girl near ball")
+    number = [line(fact) for fact in imagined.facts].index("girl near ball") + 1
+    for value in (edits(add=["girl under ball"]), edits(change=[f"{number}: girl under ball"])):
+        with pytest.raises(ValueError, match="'girl under ball' contradicts 'girl on ball', which the prompt states"):
+            polish(imagined, value)
+
+
+def test_a_graph_that_is_full_takes_no_more() -> None:
+    things = [SceneObject(id=f"thing_{i}", label="thing") for i in range(MAX_OBJECTS - len(DSG.objects))]
+    full = DSG.replace(objects=(*DSG.objects, *things))
+    with pytest.raises(ValueError, match=f"objects: .*at most {MAX_OBJECTS} items"):
+        add(full, 0, "girl near fence")
+    assert add(full, 0, "girl is smiling") != full
 
 
 def test_what_already_holds_is_not_offered_again() -> None:
