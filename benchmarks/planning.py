@@ -37,7 +37,12 @@ Judged = list[dict[str, Any]]
 def parser(module: str, doc: str, planner: str = "rules") -> argparse.ArgumentParser:
     """The options that all these benchmarks take; ``planner`` is the one that is measured where none is named."""
     found = argparse.ArgumentParser(prog=f"python -m benchmarks.{module}", description=doc.splitlines()[0])
-    found.add_argument("--planner", action="append", help=f"a name from 'dysenvdm planners', or several; {planner}")
+    found.add_argument(
+        "--planner",
+        action="append",
+        metavar="NAME[:KEY=VALUE,...]",
+        help=f"a name from 'dysenvdm planners', perhaps with options of its own; repeatable; {planner}",
+    )
     found.add_argument(
         "--planner-option", action="append", metavar="KEY=VALUE", help="an option of every planner named; repeatable"
     )
@@ -67,11 +72,12 @@ def contestants(arguments: argparse.Namespace, **wanted: Any) -> Iterator[tuple[
     """Each planner under the name that tables give it. ``wanted`` are options for those that know them."""
     given = read_options(arguments.planner_option)
     known = registry().planners
-    for name in arguments.planner or [arguments.default_planner]:
+    for text in arguments.planner or [arguments.default_planner]:
+        name, _, own = text.partition(":")
+        chosen = given | read_options(own.split(",") if own else None)
         takes = inspect.signature(known[name].factory).parameters if name in known else {}
-        options = {key: value for key, value in wanted.items() if key in takes} | given
-        label = " ".join((name, *(f"{key}={Path(value).name}" for key, value in given.items())))
-        yield label, get_planner(name, **options)
+        label = " ".join((name, *(f"{key}={Path(value).name}" for key, value in chosen.items())))
+        yield label, get_planner(name, **{key: value for key, value in wanted.items() if key in takes} | chosen)
 
 
 def judged(

@@ -73,6 +73,8 @@ def test_planners_get_the_options_that_they_know() -> None:
     [(name, planner)] = contestants(options("--planner", "rules", "--planner-option", "imagine=false"), device="cpu")
     assert name == "rules imagine=false"
     assert isinstance(planner, RulesPlanner)
+    [(name, _)] = contestants(options("--planner", "rules:imagine=false", "--planner-option", "imagine=true"))
+    assert name == "rules imagine=false"
 
 
 def test_ratios_have_their_bootstrap_intervals() -> None:
