@@ -87,11 +87,14 @@ class Planner(Protocol):
 
 
 def check_prompts(prompts: Sequence[str], ticks: int) -> None:
-    """Raise :class:`UserError` for the first prompt without words or too long, and for a plan without ticks."""
+    """Raise :class:`UserError` for the first prompt without words, too long or not Unicode, and for no ticks."""
     if ticks < 1:
         raise UserError(f"ticks: {ticks}; a plan has at least 1")
     for i, prompt in enumerate(prompts):
         where = "prompt" if len(prompts) == 1 else f"prompts[{i}]"
+        surrogate = next((k for k, letter in enumerate(prompt) if "\ud800" <= letter <= "\udfff"), None)
+        if surrogate is not None:
+            raise UserError(f"{where}: character {surrogate + 1} is half of one (a lone surrogate); mend its encoding")
         if not any(letter.isalpha() for letter in prompt):
             raise UserError(f"{where}: no words in {prompt[:40]!r}; say in a sentence what should happen")
         if len(prompt) > MAX_PROMPT_CHARACTERS:

@@ -122,7 +122,8 @@ def _plan_missing(
                 except UserError as error:
                     failure = failure or error  # batches under way are still worth keeping
                     continue
-                file.write("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode())
+                text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+                file.write(text.encode(errors="backslashreplace"))  # half a character becomes its JSON escape
                 file.flush()
                 os.fsync(file.fileno())
                 counts.update(line["status"] for line in lines)

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,10 @@ import pytest
 
 from planners.contracts import PlanResult, Progress
 from planners.corpus import plan_corpus
+from planners.demonstrations import demonstrations
 from planners.dsg import ActionPlan, DynamicSceneGraph, Event, SceneObject, UserError
+from planners.dysen import DysenPlanner
+from planners.engines import Request, TooLongError
 
 ROOT = Path(__file__).parents[2]
 
@@ -97,6 +100,30 @@ def test_lines_that_cannot_be_planned_are_written_with_the_reason(tmp_path: Path
     for line, reason in zip(found[1:], reasons, strict=True):
         assert (line["status"], line["plan"]) == ("failed", None)
         assert reason in line["reason"]
+
+
+def test_half_a_character_fails_its_line_alone_and_is_kept_as_it_was(tmp_path: Path) -> None:
+    source, output = tmp_path / "captions.jsonl", tmp_path / "plans.jsonl"
+    source.write_text('{"prompt": "A girl \\ud83d walks.", "id": "\\ud83d"}\n{"prompt": "A girl walks."}\n')
+    for _ in range(2):
+        assert planned(source, output) == {"failed": 1, "valid": 1}
+    first = lines(output)[0]
+    assert first["prompt"] == "A girl \ud83d walks."
+    assert first["reason"] == "prompt: character 8 is half of one (a lone surrogate); mend its encoding"
+
+
+def test_a_question_too_long_for_the_model_fails_its_line_alone(tmp_path: Path, oracle: Callable[..., Any]) -> None:
+    good, long = demonstrations()[0].prompt, demonstrations()[1].prompt
+
+    def twist(step: str, request: Request, calls: int) -> None:
+        if request.messages[-1].content == long:
+            raise TooLongError("oracle: 600 prompt and 24 reply tokens exceed 512; shorten", request)
+
+    source, output = tmp_path / "captions.jsonl", tmp_path / "plans.jsonl"
+    source.write_text("".join(json.dumps({"prompt": prompt}) + "\n" for prompt in (good, long)), encoding="utf-8")
+    planner = DysenPlanner(oracle(twist), imagine=False)
+    assert plan_corpus(source, output, [planner], ticks=8, seed=0, batch=4, settings={}) == {"valid": 1, "failed": 1}
+    assert "600 prompt and 24 reply tokens exceed 512" in lines(output)[1]["reason"]
 
 
 def test_a_torn_line_is_planned_again_and_nothing_is_doubled(tmp_path: Path) -> None:

@@ -255,6 +255,7 @@ def test_the_transcripts_hash_ignores_seconds_alone(oracle: Callable[..., Any]) 
         (["!!"], 8, "prompt: no words"),
         (["a " * 1001], 8, "prompt: 2002 characters; shorten it to at most 2000"),
         (["A dog runs."], 0, "ticks: 0"),
+        (["A dog \udcff runs."], 8, "prompt: character 7 is half of one"),
     ],
 )
 def test_unusable_input_is_refused_before_any_call(
