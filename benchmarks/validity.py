@@ -7,8 +7,9 @@ A *question* is what the planner asks of its engine once and, where the reply is
 *first try* or *repaired* where a reply was taken, else *failed*. Independently of the planner every reply is validated
 against its question's JSON schema with the ``jsonschema`` library: *outside* counts the replies that do not obey it,
 and *taken outside* those that the planner took all the same. A prompt is *schema-valid* where each of its questions
-ended with a reply that was taken and obeys its schema. That is not yet a plan: where no action is found there is none,
-and the last table counts plans and the reasons for degraded ones. All three stages are run by a planner that has them.
+ended with a reply that obeys its schema, and *all taken* where the planner also took it: what obeys its schema may still
+say what is already there. Neither is a plan yet: where no action is found there is none, and the last tables count
+plans and reasons. All three stages are run by a planner that has them.
 """
 
 from __future__ import annotations
@@ -114,7 +115,7 @@ def obeys(reply: str, schema: dict[str, Any]) -> bool:
 def judge(result: PlanResult, schemas: Schemas) -> dict[str, Any]:
     """Counts of one prompt's questions by step, and whether the prompt is schema-valid."""
     steps: dict[str, Counter[str]] = {}
-    valid = True
+    valid = taken = True
     errors = []
     for calls in questions(result.transcript):
         counts = steps.setdefault(calls[0].step.partition(" ")[0], Counter())
@@ -124,10 +125,11 @@ def judge(result: PlanResult, schemas: Schemas) -> dict[str, Any]:
         counts["outside"] += inside.count(False)
         taken_outside = calls[-1].error is None and not inside[-1]
         counts["taken outside"] += taken_outside
-        valid &= calls[-1].error is None and inside[-1]
+        valid &= inside[-1]
+        taken &= calls[-1].error is None
     # A prompt that no planner takes is asked nothing, and then nothing is valid either.
-    told = {"steps": steps, "errors": errors, "valid": valid and bool(steps), "status": status(result)}
-    return {**told, "plan": result.plan is not None, "reason": result.degraded}
+    told = {"steps": steps, "errors": errors, "valid": valid and bool(steps), "taken": taken and bool(steps)}
+    return {**told, "plan": result.plan is not None, "status": status(result), "reason": result.degraded}
 
 
 def main() -> None:
@@ -157,13 +159,14 @@ def _show(label: str, lines: Judged) -> None:
     ]
     if rows:
         print_table(f"{label}: questions by step", ("step", *titles), rows)
-    valid, plans = (sum(line[key] for line in lines) for key in ("valid", "plan"))
-    schema_valid = share(valid, len(lines)) if steps else "- (no language model)"
+    shares = {key: share(sum(line[key] for line in lines), len(lines)) for key in ("valid", "taken", "plan")}
+    if not steps:
+        shares |= dict.fromkeys(("valid", "taken"), "-")  # no language model
     statuses = Counter(line["status"] for line in lines)
     print_table(
         f"{label}: prompts; shares with their 95 % Wilson intervals",
-        ("n", "schema-valid", "with a plan", *STATUSES),
-        [(str(len(lines)), schema_valid, share(plans, len(lines)), *(str(statuses[name]) for name in STATUSES))],
+        ("n", "schema-valid", "all taken", "with a plan", *STATUSES),
+        [(str(len(lines)), *shares.values(), *(str(statuses[name]) for name in STATUSES))],
     )
     reasons = Counter(_kind(line["reason"]) for line in lines if line["reason"])
     errors = Counter(_kind(error) for line in lines for error in line["errors"])

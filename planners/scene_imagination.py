@@ -131,8 +131,11 @@ def line_pattern(dsg: DynamicSceneGraph, words: Vocabulary | None = None, within
 
 
 def _add(dsg: DynamicSceneGraph, lines: Iterable[str], start: int, end: int, source: Source) -> DynamicSceneGraph:
-    """The graph with these lines added; raises ValueError where one says nothing new, or what cannot be."""
-    for text in lines:
+    """The graph with these lines added; raises ValueError where one says nothing new, or what cannot be.
+
+    A line that is said twice counts once: a small model has often no second idea.
+    """
+    for text in dict.fromkeys(lines):
         fact, new = parse_line(text, dsg, start, end, source)
         if any(line(old).lower() == text.lower() for old in dsg.facts if old.start < end and start < old.end):
             raise ValueError(f"{text!r} is already there")

@@ -56,7 +56,16 @@ def test_a_question_counts_by_how_it_ended(wrong: int, ended: str, valid: bool, 
     assert found["steps"]["split"][ended] == 1
     assert found["steps"]["split"]["outside"] == wrong
     assert (found["valid"], found["status"], found["plan"]) == (valid, status, valid)
+    assert found["taken"] == valid
     assert len(found["errors"]) == wrong
+
+
+def test_a_reply_in_its_schema_that_is_refused_for_its_meaning_is_valid_but_not_taken() -> None:
+    planner = DysenPlanner(Twisted(3), imagine=False)  # type: ignore[arg-type]
+    schemas = watch(planner)
+    [result] = planner.plan(["A dog runs."], ticks=4, seed=0)
+    found = judge(result, {messages: {"type": "string"} for messages in schemas})
+    assert (found["valid"], found["taken"], found["status"]) == (True, False, "failed")
 
 
 def test_a_reply_that_the_planner_takes_outside_its_schema_is_told() -> None:
@@ -76,6 +85,7 @@ def test_a_prompt_that_was_asked_nothing_is_not_valid() -> None:
         "steps": {},
         "errors": [],
         "valid": False,
+        "taken": False,
         "status": "failed",
         "plan": False,
         "reason": "no words",

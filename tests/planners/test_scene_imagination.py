@@ -80,6 +80,10 @@ def test_a_line_that_says_nothing_new_about_the_scene_is_refused(text: str, mess
         add(DSG, 0, text)
 
 
+def test_a_line_said_twice_counts_once() -> None:
+    assert add(DSG, 0, "girl near fence", "girl near fence") == add(DSG, 0, "girl near fence")
+
+
 @pytest.mark.parametrize("value", [None, [], {"add": "girl is tall"}, {"add": [1]}, {}])
 def test_a_reply_of_another_shape_is_refused(value: Any) -> None:
     with pytest.raises(ValueError, match="'add' must be a list"):
