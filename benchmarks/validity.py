@@ -7,9 +7,9 @@ A *question* is what the planner asks of its engine once and, where the reply is
 *first try* or *repaired* where a reply was taken, else *failed*. Independently of the planner every reply is validated
 against its question's JSON schema with the ``jsonschema`` library: *outside* counts the replies that do not obey it,
 and *taken outside* those that the planner took all the same. A prompt is *schema-valid* where each of its questions
-ended with a reply that obeys its schema, and *all taken* where the planner also took it: what obeys its schema may still
-say what is already there. Neither is a plan yet: where no action is found there is none, and the last tables count
-plans and reasons. All three stages are run by a planner that has them.
+ended with a reply that obeys its schema, and *all taken* where the planner also took it: what obeys its schema may
+still say what is already there. Neither is a plan yet: where no action is found there is none, and the last tables
+count plans and reasons. All three stages are run by a planner that has them.
 """
 
 from __future__ import annotations
