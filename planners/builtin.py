@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from importlib.util import find_spec
+from pathlib import Path
 
 from planners.contracts import Planner
 from planners.dsg import UserError
@@ -45,19 +46,35 @@ def smollm2(
     device: str = "auto",
     imagine: bool = True,
     temperature: float = 0.0,
+    lora: str | os.PathLike[str] | None = None,
     strategy: str | None = None,
     policy: str | os.PathLike[str] | None = None,
     max_batch: int = 32,
 ) -> Planner:
-    """Dysen on a local transformers model: a folder, by default the imported SmolLM2."""
+    """Dysen on a local transformers model: a folder, by default the imported SmolLM2.
+
+    ``lora`` is an adapter's folder or "none"; by default SmolLM2 has the adapter that ships, another model none. A
+    tuned model is asked as it was tuned: without worked examples, unless its card says otherwise.
+    """
+    from planners.demonstrations import demonstrations
     from planners.dysen import DysenPlanner
+    from planners.engines.lora import SHIPPED, read_card
     from planners.engines.transformers import TransformersEngine
     from planners.scene_imagination import visual_words
     from planners.selection import selector
 
-    chosen = selector(strategy, policy)
-    engine = TransformersEngine(model, device=device, max_batch=max_batch)
-    return DysenPlanner(engine, imagine=imagine, temperature=temperature, words=visual_words(), selector=chosen)
+    if lora is None:
+        adapter = SHIPPED if model is None and SHIPPED.is_dir() else None
+    else:
+        adapter = None if str(lora) == "none" else Path(lora)
+    shows = adapter is None or read_card(adapter).demonstrations
+    if not shows and (strategy is not None or policy is not None):
+        raise UserError("strategy: the adapter was tuned to plan without worked examples; add lora=none to show some")
+    engine = TransformersEngine(model, device=device, max_batch=max_batch, lora=adapter)
+    return DysenPlanner(
+        engine, imagine=imagine, temperature=temperature, pool=demonstrations() if shows else (),
+        words=visual_words(), selector=selector(strategy, policy),
+    )  # fmt: skip
 
 
 def openai(

@@ -50,7 +50,13 @@ class Demonstration(BaseModel):
 @cache
 def demonstrations() -> tuple[Demonstration, ...]:
     """The hand-written ones, those first from which a prompt learns most, then those of the Stage world."""
-    return (*_read("demonstrations.json"), *_read("stage_demonstrations.json"))
+    return (*hand_written(), *_read("stage_demonstrations.json"))
+
+
+@cache
+def hand_written() -> tuple[Demonstration, ...]:
+    """Those that people wrote, about anything."""
+    return _read("demonstrations.json")
 
 
 def _read(name: str) -> tuple[Demonstration, ...]:

@@ -152,8 +152,10 @@ class ReplayPlanner:
 
     def _replayed(self) -> PlanResult:
         kept = self.transcript
+        shown = any(m.role == "assistant" for call in kept.calls if call.attempt == 0 for m in call.messages)
+        pool = None if shown else ()  # a tuned model is asked without worked examples
         engine = ReplayEngine(kept, self.where)
-        planner = DysenPlanner(engine, imagine=kept.imagine, selector=selector(kept.strategy))
+        planner = DysenPlanner(engine, imagine=kept.imagine, pool=pool, selector=selector(kept.strategy))
         [result] = planner.plan([kept.prompt], ticks=kept.ticks, seed=kept.seed)
         if result.transcript_sha256 != kept.sha256 or _dsg_sha256(result.dsg) != kept.dsg_sha256:
             raise UserError(f"{self.where}: replayed, it gives another plan than recorded; plan anew")

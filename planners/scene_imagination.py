@@ -235,14 +235,18 @@ def polish_question(
 
 
 def _polished_example(example: SceneExample) -> tuple[str, dict[str, list[Any]]]:
-    """An example's whole graph with its flaw, a line that does not fit, and the edits that mend it."""
-    dsg = enriched_example(example)
-    remove = []
-    if example.flaw:
-        flawed = _add(dsg, [example.flaw], 0, dsg.ticks, "imagined")
-        remove = [i for i, fact in enumerate(flawed.facts, 1) if fact not in dsg.facts]
-        dsg = flawed
+    """An example's whole graph with its flaw and the edits that mend it."""
+    dsg, remove = flawed_example(example)
     return _whole(dsg), {"remove": remove, "change": [], "add": []}
+
+
+def flawed_example(example: SceneExample) -> tuple[DynamicSceneGraph, list[int]]:
+    """A demonstration's enriched graph with its flaw, a line that does not fit; and the numbers of the flaw's lines."""
+    dsg = enriched_example(example)
+    if not example.flaw:
+        return dsg, []
+    flawed = _add(dsg, [example.flaw], 0, dsg.ticks, "imagined")
+    return flawed, [i for i, fact in enumerate(flawed.facts, 1) if fact not in dsg.facts]
 
 
 def polish(dsg: DynamicSceneGraph, value: Any) -> DynamicSceneGraph:

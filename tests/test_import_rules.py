@@ -47,7 +47,7 @@ def test_the_walk_sees_imports_in_functions(tmp_path: Path) -> None:
 
 def test_planners_import_neither_of_the_others_and_torch_only_in_engines_and_training() -> None:
     for module, path in modules("planners"):
-        with_torch = inside(module, "planners.engines", "planners.reinforce")
+        with_torch = inside(module, "planners.engines", "planners.finetune", "planners.reinforce")
         banned = ["dysenvdm", "serving", "recipes"] + ([] if with_torch else ["torch"])
         assert not [name for name in imports(path) if inside(name, *banned)], module
 

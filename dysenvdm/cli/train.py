@@ -12,7 +12,7 @@ from planners.dsg import UserError
 
 app = typer.Typer(add_completion=False)
 
-PLANNER_PHASES = ("reinforce",)
+PLANNER_PHASES = ("finetune", "reinforce")
 """Phases whose recipes train a planner; all others train a video model."""
 
 
@@ -28,10 +28,15 @@ def train(
         raise UserError(f"{recipe}: no such recipe file; the ones that ship are in recipes/")
     from dysenvdm.training.recipe import read_recipe
 
-    if read_recipe(recipe, overrides or []).get("phase") in PLANNER_PHASES:
-        from dysenvdm.studies.reinforced_planning import run as run_planner
+    phase = read_recipe(recipe, overrides or []).get("phase")
+    if phase in PLANNER_PHASES:
+        from dysenvdm.studies import planner_recipes, reinforced_planning
 
-        run_planner(recipe, overrides or [])
+        if phase == "finetune":
+            _check_installed("peft")
+            planner_recipes.run(recipe, overrides or [])
+        else:
+            reinforced_planning.run(recipe, overrides or [])
         return
     _check_installed("deepspeed", "tensorboard")
     from dysenvdm.training import run

@@ -22,6 +22,7 @@ import torch
 
 from planners.dsg import UserError
 from planners.engines import Capabilities, Reply, Request, TooLongError
+from planners.engines.lora import merge
 
 DEFAULT_MODEL = "smollm2-135m-instruct"
 KEPT_PREFIXES = 8
@@ -49,14 +50,20 @@ class TransformersEngine:
     """An :class:`planners.engines.Engine` on a local folder with a causal language model and its tokenizer.
 
     ``device`` is "auto" (a GPU where there is one), "cpu" or "cuda". Weights are held in float32, so that a plan
-    depends neither on what else is in the batch nor on the machine's 16-bit kernels; raises :class:`UserError` where
-    the folder holds no usable model.
+    depends neither on what else is in the batch nor on the machine's 16-bit kernels. ``lora`` is the folder of an
+    adapter (:mod:`planners.engines.lora`) that is added to them. Raises :class:`UserError` where a folder holds no
+    usable model, or an adapter of another one.
     """
 
     capabilities = Capabilities(constrained=True, batched=True, seeded=True, local=True)
 
     def __init__(
-        self, model: str | os.PathLike[str] | None = None, *, device: str = "auto", max_batch: int = 32
+        self,
+        model: str | os.PathLike[str] | None = None,
+        *,
+        device: str = "auto",
+        max_batch: int = 32,
+        lora: str | os.PathLike[str] | None = None,
     ) -> None:
         folder = default_model() if model is None else Path(model)
         if not (folder / "config.json").is_file():
@@ -67,9 +74,12 @@ class TransformersEngine:
             raise UserError(f"device: {device!r} is not there; give auto, cpu, or cuda on a machine with a GPU")
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
-        self.name = f"{folder.name} (transformers, {device})"
+        if max_batch < 1:
+            raise UserError(f"max_batch: {max_batch}; give 1 or more")
+        adapter = None if lora is None else Path(lora)
+        self.name = f"{folder.name}{f' + {adapter.name}' if adapter else ''} (transformers, {device})"
         self.max_batch = max_batch
-        self._model, self._tokenizer = _load(folder, device)
+        self._model, self._tokenizer = _load(folder, device, adapter)
         self._grammars = _Grammars(self._model, self._tokenizer)
         self._prefixes: deque[tuple[list[int], Cache]] = deque(maxlen=KEPT_PREFIXES)
 
@@ -220,7 +230,7 @@ class _Grammars:
         return self._backend.get_json_schema_logits_processor(json.dumps(compact))
 
 
-def _load(folder: Path, device: str) -> tuple[Any, Any]:
+def _load(folder: Path, device: str, adapter: Path | None) -> tuple[Any, Any]:
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from transformers.utils import logging
@@ -240,6 +250,8 @@ def _load(folder: Path, device: str) -> tuple[Any, Any]:
         raise UserError(
             f"{folder}: its tokenizer knows no chats; a planner's model is an instruction-tuned language model"
         )
+    if adapter is not None:
+        merge(model, adapter)
     return model.to(device).eval(), tokenizer
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from planners.dysen import DysenPlanner
 from planners.engines import Message, Request, TooLongError, split_thinking
 from planners.engines.transformers import TransformersEngine
 
-TEMPLATE = "{% for m in messages %}{{ m['role'] + ': ' + m['content'] + '\n' }}{% endfor %}assistant: "
+MakeModel = Callable[..., Path]
 SCHEMA: dict[str, Any] = {
     "type": "object",
     "properties": {"who": {"enum": ["girl", "dog"]}, "mark": {"type": "string", "pattern": "^a( /)? dog( /)? runs$"}},
@@ -27,44 +28,8 @@ SCHEMA: dict[str, Any] = {
 
 
 @pytest.fixture(scope="session")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model whose context is short."""
-    return random_model(tmp_path_factory.mktemp("model"), context=512)
-
-
-def random_model(path: Path, context: int, template: str | None = TEMPLATE) -> Path:
-    """A Llama of a few thousand random weights with a byte-level tokenizer, as a transformers folder."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
-
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    vocabulary = {token: i for i, token in enumerate(["<end>", *alphabet])}
-    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<end>", pad_token="<end>")
-    fast.chat_template = template
-    fast.save_pretrained(path)
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=len(vocabulary),
-        hidden_size=32,
-        intermediate_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=1,
-        max_position_embeddings=context,
-        initializer_range=0.4,
-        eos_token_id=0,
-        pad_token_id=0,
-    )
-    LlamaForCausalLM(config).save_pretrained(path)
-    return path
-
-
-@pytest.fixture(scope="session")
-def engine(folder: Path) -> TransformersEngine:
-    return TransformersEngine(folder, device="cpu")
+def engine(micro_model: Path) -> TransformersEngine:
+    return TransformersEngine(micro_model, device="cpu")
 
 
 def request(text: str, **changes: Any) -> Request:
@@ -101,14 +66,14 @@ def test_a_batch_says_what_each_request_says_alone(engine: TransformersEngine) -
     assert [r.model_dump(exclude={"seconds"}) for r in together] == [r.model_dump(exclude={"seconds"}) for r in alone]
 
 
-def test_max_batch_only_splits_the_work(folder: Path, engine: TransformersEngine) -> None:
-    small = TransformersEngine(folder, device="cpu", max_batch=2)
+def test_max_batch_only_splits_the_work(micro_model: Path, engine: TransformersEngine) -> None:
+    small = TransformersEngine(micro_model, device="cpu", max_batch=2)
     requests = [request(text) for text in TEXTS]
     assert [r.text for r in small.generate(requests)] == [r.text for r in engine.generate(requests)]
 
 
-def test_kept_prefixes_change_no_logits(folder: Path) -> None:
-    engine = TransformersEngine(folder, device="cpu")
+def test_kept_prefixes_change_no_logits(micro_model: Path) -> None:
+    engine = TransformersEngine(micro_model, device="cpu")
     prompts = [engine._tokens(request(text)) for text in TEXTS]
     with torch.inference_mode():
         _, _, cold = engine._prefill(prompts)
@@ -144,10 +109,10 @@ def test_too_long_a_request_is_refused_with_the_numbers(engine: TransformersEngi
     assert caught.value.request is long
 
 
-def test_a_folder_without_a_model_is_refused(tmp_path: Path, folder: Path) -> None:
+def test_a_folder_without_a_model_is_refused(tmp_path: Path, micro_model: Path) -> None:
     with pytest.raises(UserError, match=r"no config\.json in this folder"):
         TransformersEngine(tmp_path)
-    (tmp_path / "config.json").write_bytes((folder / "config.json").read_bytes())
+    (tmp_path / "config.json").write_bytes((micro_model / "config.json").read_bytes())
     with pytest.raises(UserError, match="not a usable language model") as caught:
         TransformersEngine(tmp_path)
     assert "\n" not in str(caught.value)
@@ -161,24 +126,22 @@ def test_the_default_model_is_named_with_the_command_that_brings_it(
         smollm2()
 
 
-def test_a_model_too_small_for_the_questions_is_named_with_the_numbers(folder: Path) -> None:
-    [result] = smollm2(folder, device="cpu").plan(["A dog runs."], ticks=4, seed=0)
+def test_a_model_too_small_for_the_questions_is_named_with_the_numbers(micro_model: Path) -> None:
+    [result] = smollm2(micro_model, device="cpu").plan(["A dog runs."], ticks=4, seed=0)
     assert result.plan is None
     assert re.search(
         r"step 'split' failed 1 times: .*: \d+ prompt and 48 reply tokens exceed 512", str(result.degraded)
     )
 
 
-def test_a_model_that_knows_no_chats_is_refused(tmp_path: Path) -> None:
+def test_a_model_that_knows_no_chats_is_refused(tmp_path: Path, random_model: MakeModel) -> None:
     with pytest.raises(UserError, match="knows no chats; a planner's model is an instruction-tuned"):
-        TransformersEngine(random_model(tmp_path, context=512, template=None), device="cpu")
+        TransformersEngine(random_model(tmp_path, 512, None), device="cpu")
 
 
-def test_odd_prompts_are_planned_in_their_own_words_or_named(tmp_path: Path) -> None:
+def test_odd_prompts_are_planned_in_their_own_words_or_named(tmp_path: Path, random_model: MakeModel) -> None:
     """Random weights plan nonsense, but of the prompt's words, whatever it says."""
-    planner = DysenPlanner(
-        TransformersEngine(random_model(tmp_path, context=4096), device="cpu"), imagine=False, pool=()
-    )
+    planner = DysenPlanner(TransformersEngine(random_model(tmp_path, 4096), device="cpu"), imagine=False, pool=())
     odd = [
         "一个女孩走到箱子旁边，然后跳过去。",
         "Eine Katze läuft schnell.",
@@ -202,6 +165,6 @@ def test_thinking_is_told_apart() -> None:
     assert split_thinking('{"a": 1}') == ("", '{"a": 1}')
 
 
-def test_an_unknown_device_is_refused(folder: Path) -> None:
+def test_an_unknown_device_is_refused(micro_model: Path) -> None:
     with pytest.raises(UserError, match="device: 'tpu' is not there; give auto, cpu"):
-        TransformersEngine(folder, device="tpu")
+        TransformersEngine(micro_model, device="tpu")

@@ -188,5 +188,7 @@ def test_options_are_converted_where_a_plugins_annotations_are_understood(instal
         "imagine": False,
         "temperature": 1.0,
     }
-    with pytest.raises(UserError, match=r"'smollm2': takes no option 'base_url'; it takes: model, device, imagine"):
+    with pytest.raises(
+        UserError, match=r"'smollm2': takes no option 'base_url'; it takes: model, device, imagine, temperature, lora, "
+    ):
         plugins.get_planner("smollm2", base_url="http://here")

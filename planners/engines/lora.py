@@ -1,0 +1,98 @@
+"""A planner's LoRA adapter (Hu et al. 2021, arXiv 2106.09685): a normal peft folder, added to the weights at loading.
+
+Beside peft's ``adapter_config.json`` and ``adapter_model.safetensors`` the folder has ``planner.json``: how the tuned
+model wants to be asked, and which base model it was tuned on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from planners.dsg import UserError, one_line
+
+CARD = "planner.json"
+SHIPPED = Path(__file__).parents[1] / "data" / "smollm2-planner-lora"
+"""The adapter that ships, tuned on SmolLM2-135M-Instruct by ``recipes/planner/finetune.yaml``."""
+
+
+class AdapterCard(BaseModel):
+    """``planner.json``. ``demonstrations``: whether questions come with worked examples; ``base_fingerprint`` is
+    :func:`fingerprint` of the model that was tuned."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format: Literal["dysenvdm.planner-lora/1"] = "dysenvdm.planner-lora/1"
+    base: str
+    base_fingerprint: str
+    demonstrations: bool = False
+
+
+def read_card(folder: Path) -> AdapterCard:
+    """The folder's card; raises :class:`UserError` where there is none or it is not understood."""
+    try:
+        return AdapterCard.model_validate_json((folder / CARD).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(
+            f"{folder / CARD}: cannot be read ({reason}); give lora=none or a tuned adapter's folder"
+        ) from None
+    except ValidationError as error:
+        raise UserError(f"{folder / CARD}: {one_line(error)}") from None
+
+
+def fingerprint(model: Any) -> str:
+    """SHA-256 of all weights' names and shapes and of the vectors' values (norms and biases): what tells models apart
+    without reading hundreds of megabytes."""
+    digest = hashlib.sha256()
+    for name, weight in sorted(model.state_dict().items()):
+        digest.update(f"{name} {tuple(weight.shape)}\n".encode())
+        if weight.ndim == 1:
+            digest.update(weight.detach().float().cpu().numpy().tobytes())
+    return digest.hexdigest()
+
+
+@torch.no_grad()
+def merge(model: Any, folder: Path) -> None:
+    """Add an adapter to a model's weights in place: W + (alpha / r) B A for every adapted linear layer.
+
+    Raises :class:`UserError` for a folder that holds no such adapter, or one for another model.
+    """
+    card = read_card(folder)
+    mine = fingerprint(model)
+    if card.base_fingerprint != mine:
+        raise UserError(
+            f"{folder}: tuned on another model ({card.base} {card.base_fingerprint[:12]}, this one is {mine[:12]}); "
+            f"give lora=none or its own adapter"
+        )
+    try:
+        config = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
+        weights = load_file(folder / "adapter_model.safetensors")
+        scale = _scale(config)
+        for name, a in weights.items():
+            if not name.endswith(".lora_A.weight"):
+                continue
+            layer = name.removeprefix("base_model.model.").removesuffix(".lora_A.weight")
+            weight = model.get_parameter(f"{layer}.weight")
+            b = weights[name.replace(".lora_A.", ".lora_B.")]
+            weight += scale * (b.float() @ a.float()).to(weight)
+        others = [name for name in weights if not name.endswith((".lora_A.weight", ".lora_B.weight"))]
+        if others or not weights:
+            raise ValueError(f"{others[0]} is no LoRA weight" if others else "there are no weights")
+    except (OSError, ValueError, KeyError, AttributeError, RuntimeError, SafetensorError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{folder}: not a usable LoRA adapter ({reason}); tune it anew or give lora=none") from None
+
+
+def _scale(config: dict[str, Any]) -> float:
+    odd = [key for key in ("use_rslora", "use_dora", "rank_pattern", "alpha_pattern") if config.get(key)]
+    if config.get("peft_type") != "LORA" or odd:
+        raise ValueError(f"its {odd[0] if odd else 'peft_type'} is not supported")
+    return float(config["lora_alpha"]) / int(config["r"])

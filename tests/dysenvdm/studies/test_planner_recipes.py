@@ -1,0 +1,58 @@
+"""``dysenvdm train`` with a planner's recipe, on a tiny random model."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+import recipes
+from dysenvdm.cli.train import PLANNER_PHASES, train
+from dysenvdm.studies.planner_recipes import FinetuneRecipe
+from dysenvdm.training.recipe import read_recipe, validated
+from planners.dsg import UserError
+from planners.engines.transformers import TransformersEngine
+
+SHIPPED = Path(recipes.__file__).parent / "planner" / "finetune.yaml"
+
+
+def test_the_shipped_recipe_is_valid_and_its_adapter_small() -> None:
+    recipe = validated(SHIPPED, read_recipe(SHIPPED, []), FinetuneRecipe)
+    assert recipe.phase in PLANNER_PHASES
+    assert recipe.run.name == recipe.name
+    # SmolLM2-135M: 30 layers of width 576, keys and values of 192, feed-forward 1536; bfloat16
+    layer = 2 * (576 + 576) + 2 * (576 + 192) + 3 * (576 + 1536)
+    assert 2 * 30 * recipe.lora.rank * layer <= 8 * 2**20
+
+
+def test_a_run_writes_log_curves_and_an_adapter_and_is_nobody_elses(micro_model: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    mine = [f"model={micro_model}", f"run={run}", "data.texts=6", "data.validation=1", "data.workers=1"]
+    mine += [
+        "train.steps=3",
+        "train.minutes=null",
+        "train.batch_tokens=2048",
+        "lora.rank=2",
+        "log.every=1",
+        "device=cpu",
+    ]
+    train(SHIPPED, mine)
+    lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines if line["kind"] == "train"] == [1, 2, 3]
+    assert {"loss", "exact_stage", "exact_sentences", "exact_written", "exact_split"} <= lines[-1].keys()
+    assert (run / "curves.png").stat().st_size > 1000
+    assert "| exact_split |" in (run / "adapter" / "README.md").read_text()
+    TransformersEngine(micro_model, device="cpu", lora=run / "adapter")
+    assert str(tmp_path) not in (run / "adapter" / "adapter_config.json").read_text()
+    with pytest.raises(UserError, match="another 'lora'"):
+        train(SHIPPED, [*mine, "lora.rank=3"])
+
+
+def test_a_misspelt_key_is_one_line_with_the_nearest_one(tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(yaml.safe_dump({**yaml.safe_load(SHIPPED.read_text()), "lora": {"rnk": 3}}))
+    with pytest.raises(UserError, match=r"lora\.rnk.*did you mean rank") as caught:
+        train(recipe, [])
+    assert "\n" not in str(caught.value)
