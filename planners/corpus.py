@@ -27,6 +27,10 @@ Status = Literal["valid", "repaired", "degraded", "failed"]
 but a later stage failed. ``failed``: there is no plan; ``reason`` says why."""
 STATUSES: tuple[Status, ...] = get_args(Status)
 
+BATCHES = {"vllm": 64}
+"""How many prompts planners take at once by default, where it is not :data:`BATCH`."""
+BATCH = 16
+
 OnProgress = Callable[[int, int, "Counter[str]"], None]
 """Called with lines done, lines in all, and how many of them have which status."""
 

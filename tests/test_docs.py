@@ -7,6 +7,8 @@ import json
 import re
 from pathlib import Path
 
+import pytest
+
 from dysenvdm.cli.main import COMMANDS
 from dysenvdm.cli.reference import markdown
 from planners import builtin
@@ -38,15 +40,16 @@ def test_every_file_that_the_readme_links_to_exists() -> None:
         assert target.startswith("https://") or (ROOT / target).exists(), target
 
 
-def test_the_openai_planners_options_are_documented_with_their_defaults() -> None:
+@pytest.mark.parametrize(("factory", "begin", "end"), [("openai", "ChatGPT", "Replay"), ("vllm", "vLLM", "A server")])
+def test_a_planners_options_are_documented_with_their_defaults(factory: str, begin: str, end: str) -> None:
     page = (ROOT / "docs" / "planners.md").read_text(encoding="utf-8")
-    table = page[page.index("## ChatGPT") : page.index("## Replay")]
+    table = page[page.index(f"## {begin}") : page.index(f"## {end}")]
     documented = dict(re.findall(r"^\| `(\w+)` \| ([^|]*) \|", table, re.MULTILINE))
-    parameters = inspect.signature(builtin.openai).parameters
+    parameters = inspect.signature(getattr(builtin, factory)).parameters
     assert documented.keys() == parameters.keys()
     for name, parameter in parameters.items():
         if parameter.default is not None:
-            assert float(json.loads(documented[name])) == float(parameter.default), name
+            assert json.loads(documented[name]) == parameter.default, name
 
 
 def test_the_readmes_pins_are_those_of_the_model_store() -> None:

@@ -38,7 +38,10 @@ def plan(
         list[str] | None,
         typer.Option(metavar="URL", help="With --input: an endpoint that shares the work; may be given often."),
     ] = None,
-    batch: Annotated[int, typer.Option(min=1, max=4096, help="With --input: prompts planned at once.")] = 16,
+    batch: Annotated[
+        int | None,
+        typer.Option(min=1, max=4096, help="With --input: prompts planned at once; by default 16, with vllm 64."),
+    ] = None,
 ) -> None:
     """Turn a prompt into a scene graph file that you can read, edit and generate from.
 
@@ -83,10 +86,10 @@ def _plan_corpus(
     workers: list[str],
     ticks: int,
     seed: int,
-    batch: int,
+    batch: int | None,
 ) -> None:
     check_parent(output)
-    from planners.corpus import STATUSES, plan_corpus
+    from planners.corpus import BATCH, BATCHES, STATUSES, plan_corpus
     from planners.plugins import DEFAULT_PLANNER, get_planner
 
     planner = planner or DEFAULT_PLANNER
@@ -110,7 +113,7 @@ def _plan_corpus(
             [get_planner(planner, **options) for options in each],
             ticks=ticks,
             seed=seed,
-            batch=batch,
+            batch=batch or BATCHES.get(planner, BATCH),
             settings={"planner": planner, "options": said, "version": __version__},
             on_progress=on_progress,
         )

@@ -85,7 +85,7 @@ def body(request: Request, without: Set[str], thinking_tokens: int) -> dict[str,
 
 def wire_schema(schema: dict[str, Any], without: Set[str] = frozenset()) -> dict[str, Any]:
     """A request's schema as strict servers take it: an object at the root, every enum with its type."""
-    strict = _strict(schema, without)
+    strict = plain_schema(schema, without)
     if not wraps(schema):
         return strict
     return {"type": "object", "properties": {"answer": strict}, "required": ["answer"], "additionalProperties": False}
@@ -116,7 +116,8 @@ def keywords(schema: Any) -> set[str]:
     return set(KEYWORDS & schema.keys()).union(*map(keywords, schema.values()))
 
 
-def _strict(schema: dict[str, Any], without: Set[str]) -> dict[str, Any]:
+def plain_schema(schema: dict[str, Any], without: Set[str] = frozenset()) -> dict[str, Any]:
+    """A schema in the words that every grammar compiler knows: every enum with its type, none empty, plain escapes."""
     made = {key: value for key, value in schema.items() if key not in without & KEYWORDS}
     if "enum" in made:
         if not made["enum"]:  # of an array that stays empty: no server takes it
@@ -125,9 +126,9 @@ def _strict(schema: dict[str, Any], without: Set[str]) -> dict[str, Any]:
     if "pattern" in made:
         made["pattern"] = _plain_escapes(made["pattern"])
     if "items" in made:
-        made["items"] = _strict(made["items"], without)
+        made["items"] = plain_schema(made["items"], without)
     if "properties" in made:
-        made["properties"] = {key: _strict(value, without) for key, value in made["properties"].items()}
+        made["properties"] = {key: plain_schema(value, without) for key, value in made["properties"].items()}
     return made
 
 

@@ -21,7 +21,8 @@ import numpy as np
 import torch
 
 from planners.dsg import UserError
-from planners.engines import Capabilities, Reply, Request, TooLongError
+from planners.engines import Capabilities, Reply, Request
+from planners.engines.local import compact, prompt_tokens
 from planners.engines.lora import merge
 
 DEFAULT_MODEL = "smollm2-135m-instruct"
@@ -92,16 +93,8 @@ class TransformersEngine:
         return replies
 
     def _tokens(self, request: Request) -> list[int]:
-        chat = [message.model_dump() for message in request.messages]
-        text = self._tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
-        tokens: list[int] = self._tokenizer(text, add_special_tokens=False).input_ids
         limit = self._model.config.max_position_embeddings
-        if len(tokens) + request.max_tokens > limit:
-            raise TooLongError(
-                f"{self.name}: {len(tokens)} prompt and {request.max_tokens} reply tokens exceed {limit}; shorten",
-                request,
-            )
-        return tokens
+        return prompt_tokens(self._tokenizer, request, limit=limit, name=self.name)
 
     @torch.inference_mode()
     def _generate_batch(self, requests: Sequence[Request], prompts: list[list[int]]) -> list[Reply]:
@@ -222,12 +215,8 @@ class _Grammars:
         self._backend.tensor_library_name = "numpy"
 
     def start(self, schema: dict[str, Any]) -> Any:
-        """A logits processor for one row. Whitespace between JSON tokens is fixed, so that no reply loops on blanks."""
-        compact = {
-            **schema,
-            "x-guidance": {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "},
-        }
-        return self._backend.get_json_schema_logits_processor(json.dumps(compact))
+        """A logits processor for one row."""
+        return self._backend.get_json_schema_logits_processor(json.dumps(compact(schema)))
 
 
 def _load(folder: Path, device: str, adapter: Path | None) -> tuple[Any, Any]:

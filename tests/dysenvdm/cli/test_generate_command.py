@@ -39,6 +39,7 @@ class FakePlanner:
                 dsg=self.dsg.replace(prompt=prompt),
                 transcript=[],
                 transcript_sha256="ab" * 32,
+                strategy="structure",
                 degraded="no events" if prompt in ("hopeless", "vague") else None,
             )
             for prompt in prompts
