@@ -26,10 +26,10 @@ from rich.console import Console
 from benchmarks.planners import stage_gold
 from benchmarks.rows import Row, seconds
 from benchmarks.run import table
+from planners.builtin import vllm
 from planners.contracts import PlanResult
 from planners.dysen import DysenPlanner
 from planners.engines.vllm import VLLMEngine
-from planners.scene_imagination import visual_words
 
 FIRST = 8000
 """The first Stage caption, counted from the first held-out seed."""
@@ -42,8 +42,10 @@ class Meter:
     """Plans with one engine; ``cached`` and ``tokens`` are the prompt tokens that it was spared, and all of them."""
 
     def __init__(self, **options: Any) -> None:
-        self.engine = VLLMEngine(**options)
-        self.planner = DysenPlanner(self.engine, words=visual_words())
+        planner = vllm(**options)
+        assert isinstance(planner, DysenPlanner)
+        assert isinstance(planner.engine, VLLMEngine)
+        self.planner, self.engine = planner, planner.engine
         self.cached = self.tokens = 0
         complete: Any = self.engine._complete
 
@@ -139,6 +141,7 @@ def main() -> int:
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--model", type=Path, help="a local model folder; by default SmolLM2")
     parser.add_argument("--backend", default="guidance")
+    parser.add_argument("--lora", help="an adapter's folder, or none; by default SmolLM2 has the one that ships")
     arguments = parser.parse_args()
     os.environ.update({"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "DO_NOT_TRACK": "1"})
     prompts: list[str] = []
@@ -146,7 +149,7 @@ def main() -> int:
         listed = json.loads(arguments.file.read_text(encoding="utf-8"))
         prompts = [item["prompt_en"] for item in listed[: arguments.prompts // 2]]
     prompts = [plan.prompt for plan in stage_gold(FIRST, arguments.prompts - len(prompts))] + prompts
-    options = {"model": arguments.model, "backend": arguments.backend}
+    options = {"model": arguments.model, "backend": arguments.backend, "lora": arguments.lora}
     rows, results = lockstep(prompts, arguments.alone, arguments.repeat, options)
     rows += segments(results)
     rows += prefix_caching(prompts[:: len(prompts) // arguments.cached], arguments.repeat, options)
