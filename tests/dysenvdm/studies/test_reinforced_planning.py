@@ -83,7 +83,7 @@ def lazy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def train(folder: Path, *overrides: str) -> Path:
-    return reinforced_planning.run(RECIPE, ["planner=lazy", f"run={folder}", *SMALL, *overrides], Lengths())
+    return reinforced_planning.run(RECIPE, ["planner=lazy", "options={}", f"run={folder}", *SMALL, *overrides], Lengths())
 
 
 def test_the_shipped_recipe_is_valid() -> None:
@@ -153,7 +153,7 @@ def test_captions_are_kept_apart() -> None:
 def test_a_mistake_in_the_recipe_is_one_line(
     lazy: None, tmp_path: Path, capfd: pytest.CaptureFixture[str], override: str, message: str
 ) -> None:
-    overrides = ["planner=lazy", f"run={tmp_path / 'run'}", override]
+    overrides = ["planner=lazy", "options={}", f"run={tmp_path / 'run'}", override]
     with pytest.raises(UserError, match=message) as caught:
         reinforced_planning.run(RECIPE, overrides, Lengths())
     assert "\n" not in str(caught.value)
