@@ -83,7 +83,9 @@ def lazy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def train(folder: Path, *overrides: str) -> Path:
-    return reinforced_planning.run(RECIPE, ["planner=lazy", "options={}", f"run={folder}", *SMALL, *overrides], Lengths())
+    return reinforced_planning.run(
+        RECIPE, ["planner=lazy", "options={}", f"run={folder}", *SMALL, *overrides], Lengths()
+    )
 
 
 def test_the_shipped_recipe_is_valid() -> None:
