@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 
 from dysenvdm.training import loop, run
 from dysenvdm.training.autoencoder import AutoencoderPhase
+from dysenvdm.training.ema import ExponentialMovingAverage
 from planners.dsg import UserError
 
 RECIPE = {
@@ -125,3 +126,28 @@ def test_the_average_is_what_is_exported(tmp_path: Path) -> None:
     trainer_ema = weights(run(recipe_file(tmp_path), [f"run={tmp_path / 'b'}", "train.ema=0.99"]))
     assert any(not torch.equal(plain[name], trainer_ema[name]) for name in plain)
     assert loop.learning_rate_factor(4, loop.load_recipe(recipe_file(tmp_path), []).train) == 0
+
+
+def test_a_run_ends_on_time_with_all_that_a_run_leaves(tmp_path: Path) -> None:
+    model = run(recipe_file(tmp_path), ["train.minutes=1e-6"])
+    lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert [(line["step"], line["kind"]) for line in lines] == [(1, "train"), (1, "validation")]
+    assert weights(model)
+
+
+def test_the_rate_falls_by_time_as_by_steps(tmp_path: Path) -> None:
+    train = loop.load_recipe(recipe_file(tmp_path), ["train.minutes=2", "train.steps=1000000", "train.warmup=0"]).train
+    by_time = [loop.learning_rate_factor(0, train, seconds) for seconds in (0, 60, 105, 119.999, 120, 500)]
+    assert by_time == pytest.approx([1, 1, 0.5, 0, 0, 0], abs=1e-4)
+
+
+def test_an_average_may_be_brought_up_to_date_less_often() -> None:
+    module = torch.nn.Linear(1, 1, bias=False)
+    torch.nn.init.zeros_(module.weight)
+    often, seldom = ExponentialMovingAverage(module, 0.5), ExponentialMovingAverage(module, 0.5, every=2)
+    torch.nn.init.ones_(module.weight)
+    for average in (often, seldom):
+        average.updates = 10**6  # far from the beginning, where the decay is smaller
+        for _ in range(4):
+            average.update(module)
+    assert seldom.average["weight"].item() == pytest.approx(often.average["weight"].item())
