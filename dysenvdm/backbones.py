@@ -86,7 +86,7 @@ def build_unet(size: UNetConfig | str) -> UNet3DConditionModel:
 def flatten_temporal_convolutions(unet: nn.Module) -> None:
     """Compute the UNet's convolutions over time alone as two-dimensional ones, over (time, pixels); weights stay.
 
-    Three-dimensional kernels for bf16 are many times slower on GPUs (where cuDNN has none), and no faster elsewhere.
+    The three-dimensional kernels for bf16 were slow on an H100 (docs/lab-notes.md) and are no faster on CPUs.
     """
     for module in unet.modules():
         if isinstance(module, nn.Conv3d) and module.kernel_size == (3, 1, 1):

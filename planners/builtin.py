@@ -82,7 +82,7 @@ def smollm2(
 
 def _adapter(model: str | os.PathLike[str] | None, lora: str | os.PathLike[str] | None) -> Path | None:
     """The adapter's folder: the one that ships where nothing is said about the default model."""
-    from planners.engines.lora import SHIPPED
+    from planners.engines.adapter_files import SHIPPED
 
     if lora is None:
         return SHIPPED if model is None else None
@@ -92,7 +92,7 @@ def _adapter(model: str | os.PathLike[str] | None, lora: str | os.PathLike[str] 
 def _pool(adapter: Path | None, wants_examples: bool) -> tuple[Demonstration, ...]:
     """The demonstrations to choose from: none where the model was tuned to plan without."""
     from planners.demonstrations import demonstrations
-    from planners.engines.lora import CARD, read_card
+    from planners.engines.adapter_files import CARD, read_card
 
     if adapter is None or not (adapter / CARD).exists() or read_card(adapter).demonstrations:
         return demonstrations()

@@ -24,7 +24,8 @@ from torch.nn import functional as F
 
 from planners.dsg import UserError
 from planners.engines import Message
-from planners.engines.lora import CARD, AdapterCard, fingerprint
+from planners.engines.adapter_files import CARD, AdapterCard
+from planners.engines.lora import fingerprint
 from planners.gold_answers import Answered
 
 IGNORED = -100

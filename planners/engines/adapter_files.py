@@ -1,12 +1,48 @@
-"""LoRA adapters as peft saves them: is a folder one, and does it fit a model? Only headers of files are read."""
+"""LoRA adapters as peft saves them: is a folder one, and does it fit a model? Only headers of files are read.
+
+A planner's adapter has ``planner.json`` beside peft's files: how the tuned model wants to be asked, and which base
+model it was tuned on.
+"""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from planners.dsg import UserError
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from planners.dsg import UserError, one_line
+
+CARD = "planner.json"
+SHIPPED = Path(__file__).parents[1] / "data" / "smollm2-planner-lora"
+"""The adapter that ships, tuned on SmolLM2-135M-Instruct by ``recipes/planner/finetune.yaml``."""
+
+
+class AdapterCard(BaseModel):
+    """``planner.json``. ``demonstrations``: whether questions come with worked examples; ``base_fingerprint`` is
+    :func:`fingerprint` of the model that was tuned."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format: Literal["dysenvdm.planner-lora/1"] = "dysenvdm.planner-lora/1"
+    base: str
+    base_fingerprint: str
+    demonstrations: bool = False
+
+
+def read_card(folder: Path) -> AdapterCard:
+    """The folder's card; raises :class:`UserError` where there is none or it is not understood."""
+    try:
+        return AdapterCard.model_validate_json((folder / CARD).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(
+            f"{folder / CARD}: cannot be read ({reason}); give lora=none or a tuned adapter's folder"
+        ) from None
+    except ValidationError as error:
+        raise UserError(f"{folder / CARD}: {one_line(error)}") from None
+
 
 PREFIX = "base_model.model."
 """What peft puts before the names of a model's modules."""

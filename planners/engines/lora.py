@@ -1,7 +1,6 @@
 """A planner's LoRA adapter (Hu et al. 2021, arXiv 2106.09685): a normal peft folder, added to the weights at loading.
 
-Beside peft's ``adapter_config.json`` and ``adapter_model.safetensors`` the folder has ``planner.json``: how the tuned
-model wants to be asked, and which base model it was tuned on.
+What the folder holds beside the weights: :mod:`planners.engines.adapter_files`.
 """
 
 from __future__ import annotations
@@ -9,43 +8,14 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from planners.dsg import UserError, one_line
-
-CARD = "planner.json"
-SHIPPED = Path(__file__).parents[1] / "data" / "smollm2-planner-lora"
-"""The adapter that ships, tuned on SmolLM2-135M-Instruct by ``recipes/planner/finetune.yaml``."""
-
-
-class AdapterCard(BaseModel):
-    """``planner.json``. ``demonstrations``: whether questions come with worked examples; ``base_fingerprint`` is
-    :func:`fingerprint` of the model that was tuned."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    format: Literal["dysenvdm.planner-lora/1"] = "dysenvdm.planner-lora/1"
-    base: str
-    base_fingerprint: str
-    demonstrations: bool = False
-
-
-def read_card(folder: Path) -> AdapterCard:
-    """The folder's card; raises :class:`UserError` where there is none or it is not understood."""
-    try:
-        return AdapterCard.model_validate_json((folder / CARD).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise UserError(
-            f"{folder / CARD}: cannot be read ({reason}); give lora=none or a tuned adapter's folder"
-        ) from None
-    except ValidationError as error:
-        raise UserError(f"{folder / CARD}: {one_line(error)}") from None
+from planners.dsg import UserError
+from planners.engines.adapter_files import read_card
 
 
 def fingerprint(model: Any) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import signal
 import threading
 import time
 import warnings
@@ -17,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from pydantic import ValidationError
@@ -357,13 +359,38 @@ def _shut_down(held: list[Any]) -> None:
 
 
 @contextmanager
+def _interruptible() -> Iterator[None]:
+    """An interrupt within the block ends it, or is raised at its end where Python had to ignore it.
+
+    An exception in a finalizer is dropped, and thousands of them run while vLLM is imported.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    pressed = False
+
+    def note(number: int, frame: FrameType | None) -> None:
+        nonlocal pressed
+        pressed = True
+        signal.default_int_handler(number, frame)
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if pressed:
+            raise KeyboardInterrupt
+
+
+@contextmanager
 def _contained() -> Iterator[None]:
     """Undo what vLLM's start does to the process: warnings, threads of torch, libraries for child processes."""
     import torch
 
     set_num_threads, preloaded = torch.set_num_threads, os.environ.get("LD_PRELOAD")
     try:
-        with warnings.catch_warnings():
+        with _interruptible(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:

@@ -13,7 +13,8 @@ from planners.demonstrations import demonstrations
 from planners.dsg import UserError
 from planners.dysen import DysenPlanner
 from planners.engines import Message, Request
-from planners.engines.lora import CARD, fingerprint, merge
+from planners.engines.adapter_files import CARD
+from planners.engines.lora import fingerprint, merge
 from planners.engines.transformers import TransformersEngine
 from planners.finetune import Encoded, LoraSettings, TuneLog, Tuner, TuneSettings, batches, encode, tune
 from planners.gold_answers import Answered

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from importlib.machinery import ModuleSpec
@@ -388,3 +391,20 @@ def test_an_adapter_that_vllm_refuses_ends_the_engine(
     with pytest.raises(UserError, match=r"tuned: vLLM does not take this adapter \(no DoRA\)"):
         VLLMEngine(folder, lora=adapter)
     assert llm().done == ["shutdown"]
+
+
+def test_an_interrupt_that_python_ignores_is_raised_at_the_end() -> None:
+    """As in a finalizer that runs during an import."""
+    before, went_on = signal.getsignal(signal.SIGINT), False
+    with pytest.raises(KeyboardInterrupt), module._interruptible():
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        went_on = True
+    assert went_on
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_an_adapters_card_is_read_without_torch() -> None:
+    """Or torch would be loaded before vLLM's settings, and speak where vLLM is to be silent."""
+    code = "import sys; from planners import builtin; builtin._pool(builtin._adapter(None, None), False); "
+    subprocess.run([sys.executable, "-c", f"{code}assert 'torch' not in sys.modules"], check=True, timeout=60)
