@@ -30,8 +30,9 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from benchmarks.bootstrap import cell
 from benchmarks.motion_order import content_words
-from benchmarks.planning import Judged, contestants, judged, options_of, parser, print_table, ratio
+from benchmarks.planning import Judged, contestants, judged, options_of, parser, print_table
 from planners.contracts import MAX_PROMPT_CHARACTERS, PlanResult
 from planners.dsg import ActionPlan, UserError
 
@@ -159,8 +160,8 @@ def main() -> None:
         for label, planner in contestants(arguments, imagine=False):
             prompts = [video.prompt for video in videos]
             lines = judged(arguments, label, planner, prompts, TICKS, partial(judge, videos))
-            plans = ratio([(line["has_plan"], 1) for line in lines])
-            events = ratio([(line["belong"], line["events"]) for line in lines])
+            plans = cell([(line["has_plan"], 1) for line in lines])
+            events = cell([(line["belong"], line["events"]) for line in lines])
             rows.append((label, str(len(lines)), plans, events, *_figures(lines)))
     print_table(
         f"{arguments.captions.name}, {arguments.telling}; 95 % bootstrap intervals over videos",
@@ -172,10 +173,10 @@ def main() -> None:
 def _figures(lines: Judged) -> tuple[str, str, str, str]:
     taus = [line["tau"] for line in lines if line["tau"] is not None]
     return (
-        ratio([(line["mapped"], line["sentences"]) for line in lines]),
+        cell([(line["mapped"], line["sentences"]) for line in lines]),
         str(len(taus)),
-        ratio([(tau, 1) for tau in taus]),
-        ratio([(line["iou"], line["mapped"]) for line in lines]),
+        cell([(tau, 1) for tau in taus]),
+        cell([(line["iou"], line["mapped"]) for line in lines]),
     )
 
 

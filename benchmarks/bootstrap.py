@@ -1,4 +1,4 @@
-"""Shares with their bootstrap intervals: how much a figure would vary, had other clips been drawn."""
+"""Shares with their bootstrap intervals: how much a figure would vary, had other clips or prompts been drawn."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import numpy as np
 
 RESAMPLES = 2000
 
-Pairs = Sequence[tuple[float, int]]
-"""Per clip: how many are right, how many were judged."""
+Pairs = Sequence[tuple[float, float]]
+"""Per clip or prompt: how many are right, how many were judged."""
 
 
 def share(pairs: Pairs) -> tuple[float, float, float] | None:
-    """What is right of all that was judged, and its 95 % bootstrap interval over clips; None where nothing was."""
+    """What is right of all that was judged, and its 95 % bootstrap interval over them; None where nothing was."""
     counts = np.array(pairs, dtype=float).reshape(-1, 2)
     if not counts[:, 1].any():
         return None

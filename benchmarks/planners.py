@@ -18,7 +18,8 @@ from functools import partial
 from itertools import combinations
 from typing import Any
 
-from benchmarks.planning import Judged, contestants, judged, options_of, parser, print_table, ratio
+from benchmarks.bootstrap import cell
+from benchmarks.planning import Judged, contestants, judged, options_of, parser, print_table
 from planners.contracts import PlanResult
 from planners.dsg import ActionPlan
 from planners.scores import score
@@ -67,7 +68,7 @@ def figures(lines: Judged) -> list[str]:
         lambda line: (line["pairs_in_order"], line["pairs"]),
         lambda line: (line["overlap"], line["matched"]),
     ]
-    return [ratio([parts(line) for line in lines]) for parts in wholes]
+    return [cell([parts(line) for line in lines]) for parts in wholes]
 
 
 def main() -> None:

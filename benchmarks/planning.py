@@ -17,7 +17,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rich.console import Console
 from rich.table import Table
 
@@ -26,8 +25,6 @@ from dysenvdm.cli.planning import read_options
 from planners.contracts import Planner, PlanResult, check_prompts
 from planners.dsg import DynamicSceneGraph, UserError
 from planners.plugins import get_planner, registry
-
-RESAMPLES = 2000
 
 Judge = Callable[[int, PlanResult], dict[str, Any]]
 """What a benchmark finds in the result of prompt number i, as JSON data."""
@@ -149,19 +146,6 @@ def _say_progress(label: str, count: int, total: int, seconds: float) -> None:
 
 
 # -- figures -----------------------------------------------------------------------------------------------------------
-
-
-def ratio(parts: Sequence[tuple[float, float]]) -> str:
-    """Sum of parts over sum of wholes, with its 95 % bootstrap interval: (part, whole) pairs drawn with replacement."""
-    pairs = np.array(parts, dtype=float).reshape(-1, 2)
-    whole = pairs[:, 1].sum()
-    if not whole:
-        return "-"
-    drawn = np.random.default_rng(0).integers(0, len(pairs), (RESAMPLES, len(pairs)))
-    sums = pairs[drawn].sum(axis=1)
-    sums = sums[sums[:, 1] > 0]
-    low, high = np.quantile(sums[:, 0] / sums[:, 1], (0.025, 0.975))
-    return f"{pairs[:, 0].sum() / whole:.3f} ({low:.2f}-{high:.2f})"
 
 
 def share(good: int, n: int) -> str:

@@ -22,7 +22,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.planning import Judged, contestants, judged, options_of, parser, print_table, ratio
+from benchmarks.bootstrap import cell
+from benchmarks.planning import Judged, contestants, judged, options_of, parser, print_table
 from planners.contracts import PlanResult
 from planners.dsg import DynamicSceneGraph, UserError
 from planners.language import DETERMINERS, base_form, singular, words_of
@@ -156,9 +157,9 @@ def main() -> None:
 
 def _figures(lines: Judged, how: str) -> tuple[str, str, str]:
     return (
-        ratio([(line[how], line["planned"]) for line in lines]),
-        ratio([(line[how], line["gold"]) for line in lines]),
-        ratio([(2 * line[how], line["planned"] + line["gold"]) for line in lines]),
+        cell([(line[how], line["planned"]) for line in lines]),
+        cell([(line[how], line["gold"]) for line in lines]),
+        cell([(2 * line[how], line["planned"] + line["gold"]) for line in lines]),
     )
 
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from benchmarks.planning import contestants, judged, options_of, parser, ratio, share, wilson
+from benchmarks.bootstrap import cell
+from benchmarks.planning import contestants, judged, options_of, parser, share, wilson
 from planners.contracts import PlanResult
 from planners.dsg import UserError
 from planners.rules import RulesPlanner
@@ -78,10 +79,10 @@ def test_planners_get_the_options_that_they_know() -> None:
 
 
 def test_ratios_have_their_bootstrap_intervals() -> None:
-    assert ratio([(1, 1)] * 20) == "1.000 (1.00-1.00)"
-    assert ratio([(0, 0), (3, 4)]) == "0.750 (0.75-0.75)"
-    assert ratio([(0, 0)]) == ratio([]) == "-"
-    numbers = ratio([(1, 1), (0, 1)] * 50).replace("(", "").replace(")", "").replace("-", " ")
+    assert cell([(1, 1)] * 20) == "1.000 (1.00-1.00)"
+    assert cell([(0, 0), (3, 4)]) == "0.750 (0.75-0.75)"
+    assert cell([(0, 0)]) == cell([]) == "-"
+    numbers = cell([(1, 1), (0, 1)] * 50).replace("(", "").replace(")", "").replace("-", " ")
     value, low, high = map(float, numbers.split())
     assert value == 0.5
     # The binomial's standard error is 0.05.
