@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from planners.dsg import UserError
-from planners.engines.adapter_files import read_card
+from planners.engines.adapter_files import CARD, read_card
 
 
 def fingerprint(model: Any) -> str:
@@ -31,7 +32,7 @@ def fingerprint(model: Any) -> str:
 
 @torch.no_grad()
 def merge(model: Any, folder: Path) -> None:
-    """Add an adapter to a model's weights in place: W + (alpha / r) B A for every adapted linear layer.
+    """Add a planner's adapter to a model's weights in place: W + (alpha / r) B A for every adapted linear layer.
 
     Raises :class:`UserError` for a folder that holds no such adapter, or one for another model.
     """
@@ -42,6 +43,34 @@ def merge(model: Any, folder: Path) -> None:
             f"{folder}: tuned on another model ({card.base} {card.base_fingerprint[:12]}, this one is {mine[:12]}); "
             f"give lora=none or its own adapter"
         )
+    _add(model, folder)
+
+
+def save_merged(model_folder: Path, adapter: Path, into: Path) -> None:
+    """Write a transformers folder with ``adapter`` in its weights, in the precision of ``model_folder``'s.
+
+    For engines that load folders and compute an adapter beside the weights slowly. An adapter without a planner's card
+    is taken as one for this model. Raises :class:`UserError` as :func:`merge` does.
+    """
+    from transformers import AutoModelForCausalLM
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            model_folder, dtype="auto", local_files_only=True, use_safetensors=True
+        )
+    except (OSError, ValueError) as error:
+        raise UserError(f"{model_folder}: not a usable language model ({str(error).splitlines()[0]})") from None
+    (merge if (adapter / CARD).exists() else _add)(model, adapter)
+    for file in model_folder.iterdir():
+        if file.suffix in (".json", ".jinja", ".model", ".txt"):
+            shutil.copyfile(file, into / file.name)
+    model.save_pretrained(into)
+
+
+@torch.no_grad()
+def _add(model: Any, folder: Path) -> None:
     try:
         config = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
         weights = load_file(folder / "adapter_model.safetensors")

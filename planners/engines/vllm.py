@@ -18,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import FrameType
 from typing import Any
 
@@ -60,11 +61,13 @@ _living: weakref.WeakSet[Any] = weakref.WeakSet()
 class VLLMEngine:
     """An :class:`planners.engines.Engine` on a transformers folder with a causal language model, run by vLLM.
 
-    ``lora`` is the folder of a peft adapter. Memory for keys and values is ``kv_cache_memory_bytes``; without it vLLM
-    takes ``gpu_memory_utilization`` of the GPU, weights included, and on a CPU 2 GiB. ``max_model_len`` is how many
-    tokens prompt and reply may have, by default as many as the model and that memory allow. ``thinking_tokens`` is room
-    for a thinking model's thoughts, told from its answer by the ``reasoning_parser`` of that name in vLLM; without one
-    the schema binds from the first token. ``sleep_mode`` makes :meth:`sleep` possible, on GPUs only.
+    ``lora`` is the folder of a peft adapter; ``merge_lora`` adds it to the weights before vLLM loads them, by default
+    on CPUs, where vLLM computes an adapter beside them slowly. Memory for keys and values is ``kv_cache_memory_bytes``;
+    without it vLLM takes ``gpu_memory_utilization`` of the GPU, weights included, and on a CPU 2 GiB.
+    ``max_model_len`` is how many tokens prompt and reply may have, by default as many as the model and that memory
+    allow. ``thinking_tokens`` is room for a thinking model's thoughts, told from its answer by the ``reasoning_parser``
+    of that name in vLLM; without one the schema binds from the first token. ``sleep_mode`` makes :meth:`sleep`
+    possible, on GPUs only.
 
     Raises :class:`UserError` where vLLM is not installed, an option is out of range, or the folder cannot be used.
     """
@@ -78,6 +81,7 @@ class VLLMEngine:
         *,
         backend: str = "guidance",
         lora: str | os.PathLike[str] | None = None,
+        merge_lora: bool | None = None,
         prefix_caching: bool = True,
         max_model_len: int | None = None,
         gpu_memory_utilization: float | None = None,
@@ -94,7 +98,8 @@ class VLLMEngine:
 
         folder = default_model() if model is None else Path(model)
         check_model_folder(folder)
-        rank = 0 if lora is None else lora_room(check_adapter(Path(lora), folder), Path(lora))
+        adapter = None if lora is None else Path(lora)
+        rank = 0 if adapter is None else check_adapter(adapter, folder)
         self.backend, self.thinking_tokens, self.sleep_mode = backend, thinking_tokens, sleep_mode
         self._thinks = reasoning_parser is not None
         self._refused: set[str] = set()
@@ -106,6 +111,7 @@ class VLLMEngine:
             on_cpu = _runs_on_cpu()
             if sleep_mode and on_cpu:
                 raise UserError("sleep_mode: vLLM cannot give back a CPU's memory; leave it out, or close the engine")
+            merged = on_cpu if merge_lora is None else merge_lora
             settings: dict[str, Any] = {
                 "model": str(folder),
                 "dtype": dtype,
@@ -115,14 +121,18 @@ class VLLMEngine:
                 "enforce_eager": on_cpu if enforce_eager is None else enforce_eager,
                 **_memory(on_cpu, gpu_memory_utilization, kv_cache_memory_bytes),
                 **_constraints(backend, reasoning_parser),
-                **({"enable_lora": True, "max_loras": 1, "max_lora_rank": rank} if rank else {}),
             }
-            self._llm, self._adapter = _start(settings, None if lora is None else Path(lora))
+            if adapter is None:
+                self._llm, self._adapter = _start(settings), None
+            elif merged:
+                self._llm, self._adapter = _start_merged(settings, folder, adapter), None
+            else:
+                self._llm, self._adapter = _start_with(settings, adapter, rank)
         self._finalizer = weakref.finalize(self, _shut_down, [self._llm])
         _living.add(self)
         self._tokenizer = self._llm.get_tokenizer()
         self.max_model_len = int(self._llm.model_config.max_model_len)
-        adapted = "" if lora is None else f" + {Path(lora).name}"
+        adapted = "" if adapter is None else f" + {adapter.name}"
         self.name = f"{folder.name}{adapted} (vllm, {'cpu' if on_cpu else 'gpu'}, {backend})"
         try:
             canary(self)
@@ -325,18 +335,22 @@ def _constraints(backend: str, reasoning_parser: str | None) -> dict[str, Any]:
     return {"structured_outputs_config": config}
 
 
-def _start(settings: dict[str, Any], lora: Path | None) -> tuple[Any, Any]:
-    """vLLM's engine and the request for its adapter, None without one; raises :class:`UserError` with its reason."""
+def _start(settings: dict[str, Any]) -> Any:
+    """vLLM's engine; raises :class:`UserError` with vLLM's reason."""
     from vllm import LLM
-    from vllm.lora.request import LoRARequest
 
     logging.getLogger("torch._library.triton").setLevel(logging.ERROR)  # no triton on a CPU: nothing is missing
     try:
-        llm = LLM(load_format="safetensors", use_tqdm_on_load=False, **settings)
+        return LLM(load_format="safetensors", use_tqdm_on_load=False, **settings)
     except Exception as error:  # vLLM raises whatever its parts raise
         raise UserError(f"{settings['model']}: vLLM cannot serve it ({_reason(error)})") from error
-    if lora is None:
-        return llm, None
+
+
+def _start_with(settings: dict[str, Any], lora: Path, rank: int) -> tuple[Any, Any]:
+    """vLLM's engine and the request for an adapter that it computes beside the weights."""
+    from vllm.lora.request import LoRARequest
+
+    llm = _start({**settings, "enable_lora": True, "max_loras": 1, "max_lora_rank": lora_room(rank, lora)})
     adapter = LoRARequest(lora.name, 1, str(lora))
     try:
         llm.llm_engine.add_lora(adapter)
@@ -344,6 +358,15 @@ def _start(settings: dict[str, Any], lora: Path | None) -> tuple[Any, Any]:
         _shut_down([llm])
         raise UserError(f"{lora}: vLLM does not take this adapter ({_reason(error)})") from error
     return llm, adapter
+
+
+def _start_merged(settings: dict[str, Any], model: Path, lora: Path) -> Any:
+    """vLLM's engine on a copy of the model with the adapter in its weights; the copy is gone when it is loaded."""
+    from planners.engines.lora import save_merged
+
+    with TemporaryDirectory(prefix="dysenvdm-merged-") as copy:
+        save_merged(model, lora, Path(copy))
+        return _start({**settings, "model": copy, "served_model_name": str(model)})
 
 
 def _shut_down(held: list[Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from planners.dsg import UserError
 from planners.dysen import DysenPlanner
 from planners.engines import Message, Request
 from planners.engines.adapter_files import CARD
-from planners.engines.lora import fingerprint, merge
+from planners.engines.lora import fingerprint, merge, save_merged
 from planners.engines.transformers import TransformersEngine
 from planners.finetune import Encoded, LoraSettings, TuneLog, Tuner, TuneSettings, batches, encode, tune
 from planners.gold_answers import Answered
@@ -100,6 +101,31 @@ def test_merged_weights_are_those_of_peft(micro_model: Path, adapter: tuple[Path
     for name, weight in theirs.state_dict().items():
         torch.testing.assert_close(mine.state_dict()[name], weight, atol=1e-5, rtol=1e-4)
     assert json.loads((adapter[0] / CARD).read_text())["base_fingerprint"] == before
+
+
+def test_a_merged_folder_answers_like_the_model_with_its_adapter(
+    micro_model: Path, adapter: tuple[Path, dict[str, float]], tmp_path: Path
+) -> None:
+    save_merged(micro_model, adapter[0], tmp_path)
+    asks = [asked(text) for text in ("a dog runs", "a cat sits", "in a park")]
+    replies = TransformersEngine(tmp_path, device="cpu").generate(asks)
+    assert [reply.text for reply in replies] == [example.answer for example in EXAMPLES]
+
+
+def test_an_adapter_of_another_model_is_not_merged_but_one_without_a_card_is(
+    micro_model: Path, adapter: tuple[Path, dict[str, float]], tmp_path: Path
+) -> None:
+    lora, merged = tmp_path / "lora", tmp_path / "merged"
+    shutil.copytree(adapter[0], lora)
+    merged.mkdir()
+    card = json.loads((lora / CARD).read_text())
+    (lora / CARD).write_text(json.dumps({**card, "base_fingerprint": "0" * 64}))
+    with pytest.raises(UserError, match="tuned on another model"):
+        save_merged(micro_model, lora, merged)
+    assert not list(merged.iterdir())
+    (lora / CARD).unlink()
+    save_merged(micro_model, lora, merged)
+    assert (merged / "model.safetensors").read_bytes() != (micro_model / "model.safetensors").read_bytes()
 
 
 def test_a_killed_run_goes_on_as_if_nothing_had_happened(micro_model: Path, tmp_path: Path) -> None:

@@ -341,7 +341,7 @@ def save_adapter(model: Path, path: Path, module: str = "model.q", width: int = 
 
 
 def test_an_adapter_that_fits_is_loaded_and_goes_with_every_request(folder: Path, adapter: Path) -> None:
-    engine = VLLMEngine(folder, lora=adapter)
+    engine = VLLMEngine(folder, lora=adapter, merge_lora=False)
     assert engine.name == "tiny + tuned (vllm, cpu, guidance)"
     engine.generate([request(), request()])
     assert llm().settings["max_lora_rank"] == 8
@@ -362,7 +362,7 @@ def test_an_adapter_for_something_else_is_named(
     folder: Path, tmp_path: Path, changes: dict[str, Any], said: str
 ) -> None:
     with pytest.raises(UserError, match=said):
-        VLLMEngine(folder, lora=save_adapter(folder, tmp_path / "other", **changes))
+        VLLMEngine(folder, lora=save_adapter(folder, tmp_path / "other", **changes), merge_lora=False)
     assert not FakeLLM.made
 
 
@@ -374,6 +374,34 @@ def test_a_folder_that_is_no_adapter_is_named(folder: Path, adapter: Path, broke
     (adapter / broken).unlink()
     with pytest.raises(UserError, match=broken):
         VLLMEngine(folder, lora=adapter)
+
+
+@pytest.mark.parametrize(("on_cpu", "merge_lora"), [(True, None), (False, True)])
+def test_an_adapter_is_merged_into_a_passing_copy(
+    folder: Path, adapter: Path, monkeypatch: pytest.MonkeyPatch, on_cpu: bool, merge_lora: bool | None
+) -> None:
+    copies = []
+
+    def save(model: Path, lora: Path, into: Path) -> None:
+        assert into.is_dir()
+        copies.append((model, lora, into))
+
+    monkeypatch.setattr("planners.engines.lora.save_merged", save)
+    monkeypatch.setattr(FakeLLM, "on_cpu", on_cpu)
+    engine = VLLMEngine(folder, lora=adapter, merge_lora=merge_lora)
+    engine.generate([request()])
+    [(model, lora, into)] = copies
+    assert (model, lora) == (folder, adapter)
+    assert (llm().settings["model"], llm().adapters) == (str(into), {None})
+    assert "enable_lora" not in llm().settings
+    assert not into.exists()
+    assert engine.name.startswith("tiny + tuned (vllm")
+
+
+def test_an_adapter_stays_apart_on_a_gpu(folder: Path, adapter: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FakeLLM, "on_cpu", False)
+    VLLMEngine(folder, lora=adapter)
+    assert llm().settings["enable_lora"]
 
 
 def test_an_adapter_that_vllm_refuses_ends_the_engine(
@@ -389,7 +417,7 @@ def test_an_adapter_that_vllm_refuses_ends_the_engine(
 
     monkeypatch.setattr(sys.modules["vllm"], "LLM", refusing)
     with pytest.raises(UserError, match=r"tuned: vLLM does not take this adapter \(no DoRA\)"):
-        VLLMEngine(folder, lora=adapter)
+        VLLMEngine(folder, lora=adapter, merge_lora=False)
     assert llm().done == ["shutdown"]
 
 

@@ -25,6 +25,7 @@ from dysenvdm.stage import VAL_SEED0, sample
 from planners.dsg import UserError
 from planners.dysen import DysenPlanner
 from planners.engines import Message, Reply, Request
+from planners.engines.adapter_files import SHIPPED
 from planners.engines.vllm import BACKENDS, VLLMEngine
 from planners.plugins import get_planner
 from planners.scene_imagination import visual_words
@@ -122,12 +123,24 @@ def save_adapter(path: Path, scale: float) -> Path:
 def test_an_adapter_changes_replies_and_one_of_zeros_does_not(tmp_path: Path) -> None:
     said = []
     for lora in (None, save_adapter(tmp_path / "zero", 0.0), save_adapter(tmp_path / "random", 0.1)):
-        engine = made(lora=lora)
+        engine = made(lora=lora, merge_lora=False)
         said.append([reply.text for reply in engine.generate(QUESTIONS)])
         engine.close()
     plain, zero, random = said
     assert plain == zero
     assert all(a != b for a, b in zip(plain, random, strict=True))
+
+
+def test_the_shipped_adapter_merged_plans_as_it_does_beside_the_weights() -> None:
+    """Two roundings of one model to 16 bits: what they plan must agree, not every float."""
+    plans = []
+    for merge_lora in (True, False):
+        engine = made(lora=SHIPPED, merge_lora=merge_lora)
+        results = DysenPlanner(engine, imagine=False, pool=()).plan(prompts(4), ticks=8, seed=0)
+        plans.append([result.plan for result in results])
+        engine.close()
+    assert None not in plans[0]
+    assert plans[0] == plans[1]
 
 
 def test_questions_too_long_and_replies_cut_off_are_named() -> None:
