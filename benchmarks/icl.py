@@ -101,13 +101,14 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3, help="of random")
     parser.add_argument("--first", type=int, default=6000, help="first caption, counted from the first held-out seed")
     parser.add_argument("--prompts", type=int, default=40)
-    parser.add_argument("--max-batch", type=int, default=32, help="questions that the model answers at a time")
+    parser.add_argument("--planner", choices=("smollm2", "vllm"), default="smollm2", help="the engine, by its planner")
     parser.add_argument("--replies", type=Path, default=Path("runs/icl-replies.sqlite"), help="cache of replies")
     parser.add_argument("--output", type=Path, help="append every figure to this file (JSON lines)")
     arguments = parser.parse_args()
     os.environ.update({"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "DO_NOT_TRACK": "1"})
     from dysenvdm.studies.reinforced_planning import held_out_captions
-    from planners.engines.transformers import TransformersEngine
+    from planners.dysen import DysenPlanner
+    from planners.plugins import get_planner
     from planners.reply_cache import CachedEngine
 
     gold = held_out_captions(arguments.first, arguments.prompts, ticks=8)
@@ -117,7 +118,9 @@ def main() -> None:
     try:
         for name in (run for runs in names.values() for run in runs):
             selector(name)
-        engine = CachedEngine(TransformersEngine(max_batch=arguments.max_batch), arguments.replies)
+        planner = get_planner(arguments.planner, lora="none")
+        assert isinstance(planner, DysenPlanner)
+        engine = CachedEngine(planner.engine, arguments.replies)
         found = []
         for name, runs in names.items():
             seeds = range(arguments.seeds) if name == "random" else [0]
