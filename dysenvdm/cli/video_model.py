@@ -1,0 +1,82 @@
+"""Loading the video model for ``dysenvdm generate``, and everything that can be checked only then."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dysenvdm.cli.console import say
+from planners.dsg import DynamicSceneGraph, UserError
+
+if TYPE_CHECKING:
+    import torch
+
+    from dysenvdm.cli.recipe import Settings
+    from dysenvdm.cli.video_jobs import Job
+    from dysenvdm.generation.lora import Lora
+    from dysenvdm.pipeline import DysenVDMPipeline
+
+Weights = dict[str, dict[str, str]]
+"""Model name -> file -> SHA-256."""
+
+
+@dataclass(frozen=True)
+class Computing:
+    """How this machine computes; no part of what is computed, number format and compilation apart."""
+
+    device: torch.device
+    offload: Any = None
+    compiled: bool = False
+
+
+def load(
+    settings: Settings, jobs: Sequence[Job], options: dict[str, str], computing: Computing, loras: Sequence[Lora]
+) -> tuple[DysenVDMPipeline, Weights]:
+    """The pipeline where it shall compute, and the hashes of all weights that will be used.
+
+    Raises :class:`UserError` for whatever the model cannot do; what is beyond its training is said.
+    """
+    from dysenvdm import models
+    from dysenvdm.generation.lora import merge
+    from dysenvdm.generation.placement import checked_dtype, compile_blocks, place
+    from dysenvdm.pipeline import SCHEDULERS, DysenVDMPipeline
+
+    if settings.scheduler is not None and settings.scheduler not in SCHEDULERS:
+        raise UserError(f"--scheduler {settings.scheduler!r}: no such scheduler; there are: {', '.join(SCHEDULERS)}")
+    folder = models.locate(settings.model)
+    used = [folder, models.locate(models.TEXT_MODEL)]
+    if settings.planner == "smollm2":
+        used.append(models.locate(options.get("model", models.PLANNER_MODEL)))
+    weights = {path.name: models.verify(path) for path in used}
+    pipe = DysenVDMPipeline.from_pretrained(folder, dtype=checked_dtype(settings.dtype))
+    _check(pipe, settings, jobs)
+    parts = {"unet": pipe.unet, "scene_adapter": pipe.scene_adapter}
+    for lora in loras:
+        weights[f"lora {lora.folder.resolve().name}"] = merge(lora, parts, folder.name)
+    if computing.compiled:
+        compile_blocks(pipe.unet)
+    place(pipe, computing.device, computing.offload)
+    return pipe, weights
+
+
+def _check(pipe: DysenVDMPipeline, settings: Settings, jobs: Sequence[Job]) -> None:
+    graphs = [job.dsg or DynamicSceneGraph(ticks=settings.ticks if settings.planner else 1) for job in jobs]
+    prompts = [job.prompt for job in jobs]
+    size = (settings.height, settings.width)
+    pipe.check_inputs(prompts, graphs, [0] * len(jobs), settings.frames, settings.steps, *size)
+    windows = pipe.windows(settings.frames, settings.window, settings.overlap)
+    pipe.text_encoder.encode([*prompts, settings.negative_prompt])  # refuses what is too long for it
+    trained = pipe.trained
+    width, height = settings.width or trained.width, settings.height or trained.height
+    for notice in trained.notices(window=windows.length, width=width, height=height, fps=settings.fps):
+        say(f"warning: {notice}", "yellow")
+
+
+def first_frame(pipe: DysenVDMPipeline, settings: Settings, file: Path, fit: Any) -> Any:
+    """The picture (h w 3) in the video's size; raises :class:`UserError`."""
+    from dysenvdm.generation.first_frame import read_image
+
+    trained = pipe.trained
+    return read_image(file, settings.width or trained.width, settings.height or trained.height, fit)
