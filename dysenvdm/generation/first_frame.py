@@ -2,7 +2,8 @@
 
 In every step the network's output for the first frame is replaced by the one that leads to the picture; the other
 frames see it through the temporal layers (replacement guidance: RePaint, Lugmayr et al. 2022; for text-to-video models
-TI2V-Zero, Ni et al. 2024). With a deterministic solver the first frame ends as the picture's latents exactly.
+TI2V-Zero, Ni et al. 2024). The first frame ends as the picture's latents exactly (DDIM as diffusers has it
+keeps 3 % of the noise where the number of steps does not divide 1,000).
 
 Letters: ``b`` video, ``c`` channels, ``f`` frame, ``h w`` pixels (of latents or frames).
 """

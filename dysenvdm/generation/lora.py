@@ -75,7 +75,7 @@ def merge(lora: Lora, parts: Mapping[str, nn.Module], model: str) -> dict[str, s
             updates.append((weight, layer))
     if lora.scale:
         for weight, layer in updates:
-            weight += (lora.scale * layer.update()).reshape(weight.shape).to(weight)
+            weight.add_((lora.scale * layer.update()).reshape(weight.shape).to(weight))
     return {str(file.relative_to(lora.folder)): sha256(file) for file in files}
 
 
