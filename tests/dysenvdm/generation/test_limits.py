@@ -45,7 +45,7 @@ def test_frames_may_have_another_size(pipeline: DysenVDMPipeline) -> None:
 @pytest.mark.parametrize(
     ("size", "message"),
     [
-        ({"width": 18}, "width: 18 pixels is not a positive multiple of 4.*the nearest is 16"),
+        ({"width": 18}, "width: 18 pixels is not a positive multiple of 4.* nearest is 16"),
         ({"height": 0}, "height: 0"),
     ],
 )
