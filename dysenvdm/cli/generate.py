@@ -124,7 +124,13 @@ def generate(
     inputs: dict[str, object] = {"first_frame": settings.first_frame, "loras": settings.loras}
     if original:
         seed = original.seed
-        settings = replace(original.settings, planner=None, scale=scale, model=model or original.settings.model)
+        settings = replace(
+            original.settings,
+            planner=None,
+            scale=scale,
+            model=model or original.settings.model,
+            compiled=compile_blocks,
+        )
     if settings.planner:
         check_planner(settings.planner, planner_options)
     computing = Computing(checked_device(device, offload), offload, compile_blocks)
