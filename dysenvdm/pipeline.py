@@ -22,7 +22,7 @@ from torch import Tensor
 from dysenvdm.backbones import flatten_temporal_convolutions
 from dysenvdm.generation.denoising import Conditions, GuidedUNet, Predict
 from dysenvdm.generation.editing import Original
-from dysenvdm.generation.first_frame import FirstFrame, image_latents
+from dysenvdm.generation.first_frame import FirstFrame, first_moment, image_latents, inverted_noise
 from dysenvdm.generation.guidance import guidance_branches
 from dysenvdm.generation.limits import TrainedRange
 from dysenvdm.generation.noise import mixed_noise, video_noise
@@ -165,20 +165,20 @@ class DysenVDMPipeline(DiffusionPipeline):
 
         # 2. What every branch of the guidance reads: text, and the scene as keys and values, once per video
         def predictor(prompts: Sequence[str], dsgs: Sequence[DynamicSceneGraph] | None) -> Predict:
-            text = self._encode_text(prompts, negative_prompt, branches)
-            keys_values = self._encode_scenes(dsgs or [EMPTY_SCENE] * len(prompts), branches, num_frames, scene_mode)
-            conditions = Conditions(text, keys_values, tuple(branches.values()))
-            return GuidedUNet(self.unet, self.scene_adapter, conditions, windows)
+            return self._predictor(prompts, dsgs, windows, branches, negative_prompt, scene_mode)
 
         predict = predictor(prompts, dsgs)
 
-        # 3. Noise, per video from its own seed
-        noise = self._noise(seeds, windows, self._latent_size(height, width), reuse_noise)
+        # 3. Noise, per video from its own seed, and what the first frame knows of it
+        rules: list[Rule] = []
+        common = None
+        if first_frames is not None:
+            clean = image_latents(self.vae, first_frames, self._execution_device)
+            rules.append(FirstFrame(clean))
+            common = self._noise_of(clean, *(edit_of or (prompts, dsgs)), scene_mode)
+        noise = self._noise(seeds, windows, self._latent_size(height, width), reuse_noise, common)
 
         # 4. Denoising: of the original first where there is one, then of the video
-        rules: list[Rule] = []
-        if first_frames is not None:
-            rules.append(FirstFrame(image_latents(self.vae, first_frames, self._execution_device)))
         samplers = [new_sampler(self.scheduler, scheduler) for _ in range(1 if edit_of is None else 2)]
         for sampler in samplers:
             sampler.set_timesteps(num_inference_steps, device=noise.device)
@@ -295,10 +295,50 @@ class DysenVDMPipeline(DiffusionPipeline):
         scene = scene.to(self._execution_device, self.scene_adapter.dtype)
         return self.scene_adapter.keys_values(self.scene_adapter.encode(scene, num_frames, scene_mode))
 
-    def _noise(self, seeds: Sequence[int], windows: Windows, size: tuple[int, int], reuse: bool) -> Tensor:
+    def _predictor(
+        self,
+        prompts: Sequence[str],
+        dsgs: Sequence[DynamicSceneGraph] | None,
+        windows: Windows,
+        branches: dict[str, float],
+        negative_prompt: str,
+        scene_mode: SceneMode,
+    ) -> Predict:
+        """The network's guided output for videos of these prompts and DSGs."""
+        text = self._encode_text(prompts, negative_prompt, branches)
+        keys_values = self._encode_scenes(dsgs or [EMPTY_SCENE] * len(prompts), branches, windows.frames, scene_mode)
+        return GuidedUNet(
+            self.unet, self.scene_adapter, Conditions(text, keys_values, tuple(branches.values())), windows
+        )
+
+    def _noise_of(
+        self,
+        clean: Tensor,
+        prompts: Sequence[str],
+        dsgs: Sequence[DynamicSceneGraph] | None,
+        scene_mode: SceneMode,
+    ) -> Tensor | None:
+        """The noise (b c 1 h w) that stands for pictures (b c h w) which show the first moment of the DSGs.
+
+        None where the model's frames share none.
+        """
+        if not self.config["shared_noise"]:
+            return None
+        moments = None if dsgs is None else [first_moment(dsg) for dsg in dsgs]
+        windows = self.windows(self.config["frame_multiple"])
+        predict = self._predictor(prompts, moments, windows, guidance_branches(1.0, 1.0), "", scene_mode)
+        return inverted_noise(clean, predict, new_sampler(self.scheduler, "ddim"), windows.frames)
+
+    def _noise(
+        self, seeds: Sequence[int], windows: Windows, size: tuple[int, int], reuse: bool, common: Tensor | None
+    ) -> Tensor:
         """Standard normal noise (b c f h w)."""
-        channels, share = self.unet.config["in_channels"], self.config["shared_noise"]
-        drawn = [video_noise(seed, channels, size, windows, share, reuse) for seed in seeds]
+        options: dict[str, Any] = {"share": self.config["shared_noise"], "reuse": reuse}
+        shared = [None] * len(seeds) if common is None else common.cpu()
+        drawn = [
+            video_noise(seed, self.unet.config["in_channels"], size, windows, common=each, **options)
+            for seed, each in zip(seeds, shared, strict=True)
+        ]
         return torch.stack(drawn).to(self._execution_device)
 
 

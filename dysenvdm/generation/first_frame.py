@@ -5,6 +5,9 @@ frames see it through the temporal layers (replacement guidance: RePaint, Lugmay
 TI2V-Zero, Ni et al. 2024). The first frame ends as the picture's latents exactly (DDIM as diffusers has it
 keeps 3 % of the noise where the number of steps does not divide 1,000).
 
+Where a model's frames share noise, what they share is the noise that the picture itself comes from (DDIM inversion:
+Song et al. 2021, section 4.3), so that things begin where the picture has them.
+
 Letters: ``b`` video, ``c`` channels, ``f`` frame, ``h w`` pixels (of latents or frames).
 """
 
@@ -17,16 +20,18 @@ from typing import Any, Literal, get_args
 import numpy as np
 import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
-from einops import rearrange
+from einops import rearrange, repeat
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
-from dysenvdm.generation.samplers import output_for
-from planners.dsg import UserError
+from dysenvdm.generation.denoising import Predict
+from dysenvdm.generation.samplers import clean_estimate, output_for, scales
+from planners.dsg import DynamicSceneGraph, SceneObject, UserError
 
 Fit = Literal["crop", "pad", "stretch"]
 FITS: tuple[Fit, ...] = get_args(Fit)
+INVERSION_STEPS = 12
 
 
 def read_image(path: Path, width: int, height: int, fit: Fit | None = None) -> NDArray[np.uint8]:
@@ -75,3 +80,28 @@ class FirstFrame:
     def __call__(self, sampler: Any, output: Tensor, latents: Tensor, timestep: Tensor) -> Tensor:
         known = output_for(sampler, self.clean.unsqueeze(2), latents[:, :, :1], timestep)
         return torch.cat([known, output[:, :, 1:]], dim=2)
+
+
+def inverted_noise(clean: Tensor, predict: Predict, sampler: Any, num_frames: int) -> Tensor:
+    """The noise (b c 1 h w), of unit variance, from which a still video of the picture would come.
+
+    ``clean`` (b c h w) are its scaled latents; ``predict`` knows what the picture shows, for videos of ``num_frames``.
+    """
+    sampler.set_timesteps(INVERSION_STEPS, device=clean.device)
+    latents = repeat(clean, "b c h w -> b c f h w", f=num_frames)
+    now = torch.ones_like(sampler.timesteps[0])
+    for later in sampler.timesteps.flip(0):
+        estimate = clean_estimate(sampler, predict(sampler, latents, now), latents, now)
+        signal, noise = scales(sampler, now)
+        left = (latents - signal * estimate) / noise
+        signal, noise = scales(sampler, later)
+        latents, now = signal * estimate + noise * left, later
+    common = latents.mean(2, keepdim=True)
+    return common / common.std(dim=(1, 2, 3, 4), keepdim=True)
+
+
+def first_moment(dsg: DynamicSceneGraph) -> DynamicSceneGraph:
+    """The scene graph of tick 0 as a graph that lasts."""
+    objects = [SceneObject(id=thing.id, label=thing.label) for thing in dsg.objects if thing.present(0)]
+    facts = [fact.model_copy(update={"start": 0, "end": 1}) for fact in dsg.facts if fact.active(0)]
+    return dsg.replace(ticks=1, objects=objects, facts=facts)

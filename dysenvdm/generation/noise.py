@@ -11,16 +11,26 @@ from torch import Tensor
 from dysenvdm.generation.windows import Windows
 
 
-def video_noise(seed: int, channels: int, size: tuple[int, int], windows: Windows, share: float, reuse: bool) -> Tensor:
+def video_noise(
+    seed: int,
+    channels: int,
+    size: tuple[int, int],
+    windows: Windows,
+    *,
+    share: float = 0.0,
+    reuse: bool = True,
+    common: Tensor | None = None,
+) -> Tensor:
     """Standard normal noise (c f h w) for all frames of ``windows``.
 
     The first window's is that of a video of just this window. With ``reuse`` later frames get the noise of earlier
     ones in another order, so that all windows start from the same and draw the same things (FreeNoise: Qiu et al.
-    2023, section 4.1); else noise of their own. ``share``: see :func:`mixed_noise`; the common part is one for all.
+    2023, section 4.1); else noise of their own. ``share``: see :func:`mixed_noise`; the common part is one for all,
+    drawn unless given as ``common`` (c 1 h w).
     """
     generator = torch.Generator().manual_seed(seed)
     own = torch.randn(channels, windows.length, *size, generator=generator)
-    common = torch.randn(channels, 1, *size, generator=generator) if share else None
+    drawn = torch.randn(channels, 1, *size, generator=generator) if share else None
     while own.shape[1] < windows.frames:
         count = min(windows.stride, windows.frames - own.shape[1])
         if reuse:
@@ -29,7 +39,7 @@ def video_noise(seed: int, channels: int, size: tuple[int, int], windows: Window
         else:
             more = torch.randn(channels, count, *size, generator=generator)
         own = torch.cat([own, more], dim=1)
-    return own if common is None else mixed_noise(own, common, share)
+    return own if drawn is None else mixed_noise(own, drawn if common is None else common, share)
 
 
 def mixed_noise(own: Tensor, common: Tensor, share: float) -> Tensor:

@@ -34,7 +34,7 @@ def new_sampler(own: Any, name: str | None) -> Any:
 
 def clean_estimate(sampler: Any, output: Tensor, latents: Tensor, timestep: Tensor) -> Tensor:
     """The clean latents that the network's output stands for at noisy ``latents``."""
-    signal, noise = _scales(sampler, timestep)
+    signal, noise = scales(sampler, timestep)
     match sampler.config.prediction_type:
         case "v_prediction":
             return signal * latents - noise * output
@@ -49,7 +49,7 @@ def output_for(sampler: Any, clean: Tensor, latents: Tensor, timestep: Tensor) -
 
     A deterministic solver that is given it at every step ends in ``clean`` exactly.
     """
-    signal, noise = _scales(sampler, timestep)
+    signal, noise = scales(sampler, timestep)
     match sampler.config.prediction_type:
         case "v_prediction":
             return (signal * latents - clean) / noise
@@ -59,7 +59,7 @@ def output_for(sampler: Any, clean: Tensor, latents: Tensor, timestep: Tensor) -
             return clean
 
 
-def _scales(sampler: Any, timestep: Tensor) -> tuple[Tensor, Tensor]:
+def scales(sampler: Any, timestep: Tensor) -> tuple[Tensor, Tensor]:
     """Standard deviations of signal and noise."""
     alpha = sampler.alphas_cumprod.to(timestep.device)[timestep.long()]
     return alpha.sqrt(), (1 - alpha).sqrt()

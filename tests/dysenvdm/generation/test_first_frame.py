@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import Tensor
 
-from dysenvdm.generation.first_frame import image_latents, read_image
-from dysenvdm.generation.samplers import SCHEDULERS
+from dysenvdm.generation.first_frame import first_moment, image_latents, inverted_noise, read_image
+from dysenvdm.generation.samplers import SCHEDULERS, new_sampler, output_for
 from planners.dsg import UserError
 
 
@@ -40,6 +42,42 @@ def test_each_video_of_a_batch_has_its_own_picture(last_latents, picture) -> Non
     together = last_latents(first_frames=both, seeds=[1, 2])
     alone = torch.cat([last_latents(first_frames=both[i : i + 1], seeds=[1 + i]) for i in range(2)])
     torch.testing.assert_close(together, alone, atol=1e-4, rtol=1e-4)
+
+
+def test_inversion_finds_the_noise_that_a_picture_comes_from(pipeline) -> None:
+    """Where all data are N(mean, spread), noise z ends as mean + spread z, and the exact velocity is known."""
+    mean, spread, sampler = 0.8, 0.3, new_sampler(pipeline.scheduler, "ddim")
+
+    def predict(sampler: Any, latents: Tensor, timestep: Tensor) -> Tensor:
+        a = sampler.alphas_cumprod[timestep]
+        clean = mean + a.sqrt() * spread**2 / (a * spread**2 + 1 - a) * (latents - a.sqrt() * mean)
+        return output_for(sampler, clean, latents, timestep)
+
+    z = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(0))
+    found = inverted_noise(mean + spread * z, predict, sampler, 4)
+    assert (found.squeeze(2) - z).abs().mean() < 0.1
+
+
+def test_frames_that_share_noise_share_that_of_the_picture(pipeline, last_latents, picture) -> None:
+    """The seed then decides nothing; without a picture it does."""
+    pipeline.register_to_config(shared_noise=1.0)
+    for first, same in ((picture, True), (None, False)):
+        one, other = (last_latents(first_frames=first, seeds=[seed]) for seed in (1, 2))
+        assert torch.equal(one, other) is same
+
+
+def test_an_edit_begins_from_the_originals_noise(pipeline, last_latents, scene, picture) -> None:
+    pipeline.register_to_config(shared_noise=0.7)
+    original = last_latents(first_frames=picture)
+    unchanged = last_latents(first_frames=picture, edit_of=(["the girl walk to the box"], [scene]))
+    torch.testing.assert_close(unchanged, original, rtol=0, atol=0)
+
+
+def test_the_first_moment_is_the_scene_graph_of_tick_0(scene) -> None:
+    moment = first_moment(scene)
+    assert moment.ticks == 1
+    assert moment.at(0).triplets == scene.at(0).triplets
+    assert len(moment.facts) == 1
 
 
 def saved(folder: Path, width: int, height: int) -> Path:

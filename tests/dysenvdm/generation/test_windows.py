@@ -93,7 +93,7 @@ def test_later_windows_remember_earlier_ticks(last_latents, scene: DynamicSceneG
 @pytest.mark.parametrize("share", [0.0, 0.7])
 def test_noise_is_reused_in_another_order_and_begins_as_that_of_a_short_video(share: float) -> None:
     def noise(frames: int, reuse: bool) -> Tensor:
-        return video_noise(3, 4, (16, 16), Windows.of(frames, 16, 8, 4), share, reuse)
+        return video_noise(3, 4, (16, 16), Windows.of(frames, 16, 8, 4), share=share, reuse=reuse)
 
     short, long, fresh = noise(16, True), noise(64, True), noise(64, False)
     for video in (long, fresh):
