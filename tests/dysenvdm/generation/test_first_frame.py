@@ -13,7 +13,7 @@ from torch import Tensor
 
 from dysenvdm.generation.first_frame import first_moment, image_latents, inverted_noise, read_image
 from dysenvdm.generation.samplers import SCHEDULERS, new_sampler, output_for
-from planners.dsg import UserError
+from planners.dsg import DynamicSceneGraph, UserError
 
 
 @pytest.fixture
@@ -66,11 +66,24 @@ def test_frames_that_share_noise_share_that_of_the_picture(pipeline, last_latent
         assert torch.equal(one, other) is same
 
 
-def test_an_edit_begins_from_the_originals_noise(pipeline, last_latents, scene, picture) -> None:
+def test_an_edits_first_pass_is_the_original(pipeline, scene, picture) -> None:
+    """Also where the change is in the first moment, which the picture's noise is found with."""
     pipeline.register_to_config(shared_noise=0.7)
-    original = last_latents(first_frames=picture)
-    unchanged = last_latents(first_frames=picture, edit_of=(["the girl walk to the box"], [scene]))
-    torch.testing.assert_close(unchanged, original, rtol=0, atol=0)
+    other = scene.replace(facts=[fact for fact in scene.facts if not fact.attribute])
+    seen: list[Tensor] = []
+
+    def run(dsg: DynamicSceneGraph, **options: Any) -> None:
+        pipeline(
+            ["the girl"], [dsg], seeds=[1], num_frames=4, num_inference_steps=2, first_frames=picture,
+            on_step=lambda _step, _total, latents: seen.append(latents), **options,
+        )  # fmt: skip
+
+    run(scene)
+    run(other, edit_of=(["the girl"], [scene]))
+    for original, first_pass in zip(seen[:2], seen[2:4], strict=True):
+        torch.testing.assert_close(first_pass, original, rtol=0, atol=0)
+    run(other)
+    assert (seen[-1] - seen[1]).abs().max() > 1e-3
 
 
 def test_the_first_moment_is_the_scene_graph_of_tick_0(scene) -> None:
