@@ -54,7 +54,10 @@ def load(
     _check(pipe, settings, jobs)
     parts = {"unet": pipe.unet, "scene_adapter": pipe.scene_adapter}
     for lora in loras:
-        weights[f"lora {lora.folder.resolve().name}"] = merge(lora, parts, folder.name)
+        name = f"lora {lora.folder.resolve().name}"
+        if name in weights:
+            raise UserError(f"--lora {lora.folder}: a second folder of that name; rename one, recipes go by names")
+        weights[name] = merge(lora, parts, folder.name)
     if computing.compiled:
         compile_blocks(pipe.unet)
     place(pipe, computing.device, computing.offload)

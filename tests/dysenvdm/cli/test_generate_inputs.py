@@ -151,7 +151,7 @@ def test_several_videos_of_one_prompt_take_seeds_that_count_on(run, generate, mo
     assert np.abs(alone.astype(int) - second).max() <= 8  # rounding of a batch, through H.264
 
 
-def test_loras_and_number_format_are_recorded(generate, pipeline, tmp_path: Path) -> None:
+def test_loras_and_number_format_are_recorded(generate, only_line, pipeline, tmp_path: Path) -> None:
     import copy
 
     import torch
@@ -167,6 +167,8 @@ def test_loras_and_number_format_are_recorded(generate, pipeline, tmp_path: Path
     frames = {name: read_mp4(tmp_path / f"{name}.mp4") for name in ("plain", "none", "half")}
     assert np.array_equal(frames["plain"], frames["none"])
     assert not np.array_equal(frames["plain"], frames["half"])
+    twice = generate("twice", "--lora", tmp_path / "style", "--lora", f"{tmp_path / 'style'}:0.5")
+    assert "a second folder of that name" in only_line(twice)
     recipe = read_recipe(tmp_path / "half.mp4")
     assert recipe["loras"] == [{"name": "style", "scale": 0.5}]
     assert set(recipe["weights"]["lora style"]) == {"adapter_model.safetensors"}
