@@ -68,6 +68,6 @@ def test_the_page_on_generation_names_every_option_of_its_own_and_none_that_does
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", page)) - {"--help"}
     assert named <= set(re.findall(r"--[a-z][a-z-]+", reference))
     section = reference[reference.index("## dysenvdm generate") : reference.index("## dysenvdm plan")]
-    options = set(re.findall(r"--[a-z][a-z-]+", "".join(re.findall(r"^\| `([^`]+)`", section, re.MULTILINE))))
+    options = set(re.findall(r"--[a-z][a-z-]+", " ".join(re.findall(r"^\| `([^`]+)`", section, re.MULTILINE))))
     of_other_pages = {"--output", "--planner", "--planner-option", "--base-url", "--no-plan", "--model"}
     assert options - named == of_other_pages
