@@ -24,7 +24,7 @@ from torch import Tensor
 from dysenvdm.backbones import flatten_temporal_convolutions
 from dysenvdm.models import verify
 from dysenvdm.scene_attention import KeyValue, SceneAdapter, SceneMode
-from dysenvdm.scene_tensors import SceneTensors
+from dysenvdm.scene_tensors import without_imagined
 from dysenvdm.text import TextEncoder
 from planners.dsg import DynamicSceneGraph, UserError
 
@@ -111,15 +111,19 @@ class DysenVDMPipeline(DiffusionPipeline):
         scene_guidance_scale: float | None = None,
         negative_prompt: str = "",
         scheduler: str | None = None,
-        scene_mode: SceneMode = "aligned",
+        scene_mode: SceneMode | None = None,
+        imagined_weight: float = 1.0,
         on_step: OnStep | None = None,
     ) -> np.ndarray:
         """Videos (b f h w 3) uint8, one per prompt, seed and (where given) DSG.
 
         Guidance: ``uncond + guidance_scale (text - uncond) + scene_guidance_scale (full - text)``, where ``uncond`` has
         the negative prompt and no scene, ``text`` the prompt and no scene. ``scene_guidance_scale`` is as
-        ``guidance_scale`` unless given, and counts only with DSGs; equal scales, or 1, save evaluations. ``scheduler``:
-        a name of SCHEDULERS instead of the model's own.
+        ``guidance_scale`` unless given, and counts only with DSGs; equal scales, or 1, save evaluations.
+        ``imagined_weight`` w puts ``stated + w (full - stated)`` in the place of ``full``; ``stated`` has the DSGs
+        without what was imagined or polished. 0 is the same as vetoing that, 1 obeys it like the rest, more overdoes
+        it; any other than 0 and 1 costs an evaluation. ``scheduler``: a name of SCHEDULERS instead of the model's own.
+        ``scene_mode``: instead of the one that the model was trained in.
 
         Raises :class:`UserError` for bad arguments and :class:`Cancelled` when ``on_step`` returns True.
         """
@@ -127,13 +131,18 @@ class DysenVDMPipeline(DiffusionPipeline):
         self.check_inputs(prompts, dsgs, seeds, num_frames, num_inference_steps)
         sampler = self._sampler(scheduler)
         scene_scale = guidance_scale if scene_guidance_scale is None or dsgs is None else scene_guidance_scale
-        branches = guidance_branches(guidance_scale, scene_scale)
+        if not 0 <= imagined_weight < float("inf"):
+            raise UserError(f"imagined weight: {imagined_weight:g}; give 0 (as if vetoed) or more, 1 is as trained")
+        dsgs = list(dsgs or [EMPTY_SCENE] * len(prompts))
+        if all(without_imagined(dsg) == dsg for dsg in dsgs):
+            imagined_weight = 1.0
+        branches = guidance_branches(guidance_scale, scene_scale, imagined_weight)
         if negative_prompt and "uncond" not in branches:
             raise UserError("negative prompt: has no effect at guidance 1; leave it out or raise the guidance")
 
         # 2. What every branch of the guidance reads: text, and the scene as keys and values, once per video
         text = self._encode_text(prompts, negative_prompt, branches)
-        keys_values = self._encode_scenes(dsgs or [EMPTY_SCENE] * len(prompts), branches, num_frames, scene_mode)
+        keys_values = self._encode_scenes(dsgs, branches, num_frames, scene_mode)
 
         # 3. Noise, per video from its own seed
         sampler.set_timesteps(num_inference_steps, device=self.unet.device)
@@ -178,6 +187,7 @@ class DysenVDMPipeline(DiffusionPipeline):
         multiple = self.config["frame_multiple"]
         if num_frames < 1 or num_frames % multiple:
             raise UserError(f"frames: {num_frames} is not a positive multiple of {multiple}, which this model needs")
+        self.scene_adapter.check(dsgs or ())
         ticks = max((dsg.ticks for dsg in dsgs or ()), default=1)
         if num_frames < ticks:
             raise UserError(f"frames: {num_frames} cannot show a scene graph of {ticks} ticks; give at least {ticks}")
@@ -199,12 +209,18 @@ class DysenVDMPipeline(DiffusionPipeline):
         return self.text_encoder.encode(texts).to(self.unet.device, self.unet.dtype)
 
     def _encode_scenes(
-        self, dsgs: Sequence[DynamicSceneGraph], branches: dict[str, float], num_frames: int, scene_mode: SceneMode
+        self,
+        dsgs: Sequence[DynamicSceneGraph],
+        branches: dict[str, float],
+        num_frames: int,
+        scene_mode: SceneMode | None,
     ) -> list[KeyValue]:
-        """Keys and values of g*b videos: the DSGs for the full branch, the empty scene for the others."""
+        """Keys and values of g*b videos: the DSGs, or what they state, for the branches that see them."""
+        read = {"full": list(dsgs), "stated": [without_imagined(dsg) for dsg in dsgs]}
         empty = [EMPTY_SCENE] * len(dsgs)
-        wanted = [dsg for branch in branches for dsg in (dsgs if branch == "full" else empty)]
-        scene = SceneTensors.from_dsgs(wanted, self.text_encoder.embed).to(self.unet.device, self.scene_adapter.dtype)
+        wanted = [dsg for branch in branches for dsg in read.get(branch, empty)]
+        scene = self.scene_adapter.tensors(wanted, self.text_encoder.embed)
+        scene = scene.to(self.unet.device, self.scene_adapter.dtype)
         return self.scene_adapter.keys_values(self.scene_adapter.encode(scene, num_frames, scene_mode))
 
     def _noise(self, seeds: Sequence[int], num_frames: int) -> Tensor:
@@ -230,11 +246,16 @@ def mixed_noise(own: Tensor, common: Tensor, share: float) -> Tensor:
     return share**0.5 * common + (1 - share) ** 0.5 * own
 
 
-def guidance_branches(text_scale: float, scene_scale: float) -> dict[str, float]:
+def guidance_branches(text_scale: float, scene_scale: float, imagined_weight: float = 1.0) -> dict[str, float]:
     """What the network must be evaluated on and with which weight the answers are added.
 
-    ``u + t (text - u) + s (full - text)`` is ``(1-t) u + (t-s) text + s full``; a branch of weight 0 is left out, so
-    one evaluation is enough without guidance and two with equal scales.
+    ``u + t (text - u) + s (stated + w (full - stated) - text)`` is ``(1-t) u + (t-s) text + s(1-w) stated + sw full``.
+    A branch of weight 0 is left out, so one evaluation is enough without guidance and two with equal scales.
     """
-    weights = {"uncond": 1 - text_scale, "text": text_scale - scene_scale, "full": scene_scale}
+    weights = {
+        "uncond": 1 - text_scale,
+        "text": text_scale - scene_scale,
+        "stated": scene_scale * (1 - imagined_weight),
+        "full": scene_scale * imagined_weight,
+    }
     return {name: weight for name, weight in weights.items() if weight != 0}

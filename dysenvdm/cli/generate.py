@@ -10,7 +10,7 @@ import json
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -30,6 +30,7 @@ from planners.dsg import DynamicSceneGraph, UserError
 if TYPE_CHECKING:
     from dysenvdm.cli.recipe import Origin, Settings
     from dysenvdm.pipeline import DysenVDMPipeline
+    from dysenvdm.scene_attention import SceneMode
     from dysenvdm.video import Frames
 
 app = typer.Typer(add_completion=False)
@@ -63,6 +64,12 @@ def generate(
     guidance: Annotated[float, typer.Option(min=0, max=100, help="Pull towards the text; 1 is none.")] = 1.5,
     scene_guidance: Annotated[
         float | None, typer.Option(min=0, max=100, help="Pull towards the scene graph; as --guidance unless given.")
+    ] = None,
+    imagined_weight: Annotated[
+        float, typer.Option(min=0, max=4, help="How strongly imagined facts count: 0 not at all, 1 like stated ones.")
+    ] = 1.0,
+    scene_mode: Annotated[
+        str | None, typer.Option(help="aligned, broadcast, shuffled or none; else the one the model was trained in.")
     ] = None,
     negative: Annotated[str, typer.Option(metavar="TEXT", help="What should not be seen.")] = "",
     frames: Annotated[int, typer.Option(min=1, max=1024)] = 16,
@@ -99,6 +106,8 @@ def generate(
         scheduler=scheduler,
         guidance=guidance,
         scene_guidance=guidance if scene_guidance is None else scene_guidance,
+        imagined_weight=imagined_weight,
+        scene_mode=scene_mode,
         frames=frames,
         fps=fps,
         scale=scale,
@@ -108,6 +117,7 @@ def generate(
         check_planner(settings.planner, options)
     pipe, weights = _load(settings, jobs, options)
     origins = _origins(settings, jobs, options, seed)
+    _warn_of_untrained_labels(pipe, settings, origins)
     if batch:
         output.mkdir(exist_ok=True)
     _denoise(pipe, settings, jobs, origins, seed, weights)
@@ -121,7 +131,10 @@ def _load(
     """The pipeline and the hashes of all weights that will be used, with everything checked that needs them."""
     from dysenvdm import models
     from dysenvdm.pipeline import SCHEDULERS, DysenVDMPipeline
+    from dysenvdm.scene_attention import SCENE_MODES
 
+    if settings.scene_mode not in (None, *SCENE_MODES):
+        raise UserError(f"--scene-mode {settings.scene_mode!r}: no such mode; there are: {', '.join(SCENE_MODES)}")
     if settings.scheduler is not None and settings.scheduler not in SCHEDULERS:
         raise UserError(f"--scheduler {settings.scheduler!r}: no such scheduler; there are: {', '.join(SCHEDULERS)}")
     folder = models.locate(settings.model)
@@ -144,6 +157,14 @@ def _origins(settings: Settings, jobs: list[Job], options: dict[str, str], seed:
         return [Origin(job.dsg) for job in jobs]
     results = plan_prompts([job.prompt for job in jobs], settings.planner, options, ticks=settings.ticks, seed=seed)
     return [Origin(result.dsg, settings.planner, result.transcript_sha256, result.degraded) for result in results]
+
+
+def _warn_of_untrained_labels(pipe: DysenVDMPipeline, settings: Settings, origins: list[Origin]) -> None:
+    graphs = [origin.dsg for origin in origins if origin.dsg]
+    labels = dict.fromkeys(label for dsg in graphs for label in pipe.scene_adapter.untrained_labels(dsg))
+    if labels:
+        named = ", ".join(map(repr, labels))
+        say(f"warning: {Path(settings.model).name} was not trained to draw {named}; expect what resembles it", "yellow")
 
 
 def _denoise(
@@ -172,6 +193,8 @@ def _denoise(
                 scene_guidance_scale=settings.scene_guidance,
                 negative_prompt=settings.negative_prompt,
                 scheduler=settings.scheduler,
+                scene_mode=cast("SceneMode | None", settings.scene_mode),
+                imagined_weight=settings.imagined_weight,
                 on_step=lambda *_: bars.advance(task),
             )
             for i, video in zip(group, videos, strict=True):

@@ -36,6 +36,9 @@ class Settings:
     """A name, or None for the model's own (its folder says which)."""
     guidance: float
     scene_guidance: float
+    imagined_weight: float
+    scene_mode: str | None
+    """A mode, or None for the model's own."""
     frames: int
     fps: int
     scale: int
