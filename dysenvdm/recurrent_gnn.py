@@ -62,22 +62,20 @@ class RecurrentGNN(SceneEncoder):
         recurrence: bool = True,
     ) -> None:
         super().__init__(label_dim, width, positions)
-        self.over_time = GatedUpdate(width)
-        self.recurrence = recurrence
+        self.over_time = GatedUpdate(width) if recurrence else None
         self.layers = nn.ModuleList(MessagePassing(width) for _ in range(layers))
 
     def encoded(self, nodes: Tensor, scene: SceneTensors) -> Tensor:
-        """(b t n d) -> (b t n d); without recurrence every tick is as if it were the first."""
+        """(b t n d) -> (b t n d); without recurrence every tick by itself."""
         linked = F.one_hot(scene.edges, EDGE_KINDS + 1)[..., NO_EDGE + 1 :].to(nodes.dtype)
         memory = torch.zeros_like(nodes[:, 0])
         states = []
         for tick, active in enumerate(scene.active.unbind(1)):
             heard = linked * active[:, None, :, None]
             share = heard / heard.sum((2, 3), keepdim=True).clamp(min=1)
-            state = self.over_time(nodes[:, tick], memory)
+            state = nodes[:, tick] if self.over_time is None else self.over_time(nodes[:, tick], memory)
             for layer in self.layers:
                 state = cast(MessagePassing, layer)(state, share)
-            if self.recurrence:
-                memory = torch.where(active.unsqueeze(-1), state, memory)
+            memory = torch.where(active.unsqueeze(-1), state, memory)
             states.append(state)
         return torch.stack(states, dim=1)
