@@ -38,7 +38,7 @@ VALIDATION_TIMESTEPS = (100, 300, 500, 700, 900)
 SCENE_TIMESTEPS = (500, 900)
 ENCODED_AT_ONCE = 256
 """Frames in one pass of the encoder; bounds memory."""
-CLIPS_NOTED = 10_000
+CLIPS_NOTED = 4000
 """Clips whose labels are noted as trained on; many more would name no other."""
 CAPTIONS_KEPT = {"cpu": 2**15, "cuda": 2**18}
 """Captions whose encoding is remembered: some 30 tokens of 384 half-precision numbers each, 0.8 or 6 GB."""
