@@ -20,6 +20,7 @@ from einops import rearrange
 from torch import Tensor
 
 from dysenvdm.backbones import flatten_temporal_convolutions
+from dysenvdm.clip_text import ClipTextEncoder
 from dysenvdm.generation.denoising import Conditions, GuidedUNet, Predict
 from dysenvdm.generation.editing import Original
 from dysenvdm.generation.first_frame import FirstFrame, image_latents
@@ -56,7 +57,8 @@ class DysenVDMPipeline(DiffusionPipeline):
     """Text and dynamic scene graphs to videos.
 
     ``frame_multiple``: the number of frames must be a multiple of it. ``trained_frames`` and ``trained_fps`` are those
-    of the clips that it was trained on; longer videos are made in windows of so many frames.
+    of the clips that it was trained on; longer videos are made in windows of so many frames. ``usual_steps`` and
+    ``usual_guidance``: how it is sampled by those who call the pipeline and have no wish of their own.
     """
 
     model_cpu_offload_seq = "unet->vae"
@@ -65,7 +67,7 @@ class DysenVDMPipeline(DiffusionPipeline):
     vae: AutoencoderKL
     unet: UNet3DConditionModel
     scene_adapter: SceneAdapter
-    text_encoder: TextEncoder
+    text_encoder: TextEncoder | ClipTextEncoder
     scheduler: Any
 
     def __init__(
@@ -73,12 +75,14 @@ class DysenVDMPipeline(DiffusionPipeline):
         vae: AutoencoderKL,
         unet: UNet3DConditionModel,
         scene_adapter: SceneAdapter,
-        text_encoder: TextEncoder,
+        text_encoder: TextEncoder | ClipTextEncoder,
         scheduler: SchedulerMixin,
         frame_multiple: int = 4,
         shared_noise: float = 0.0,
         trained_frames: int = 16,
         trained_fps: int = 8,
+        usual_steps: int = 25,
+        usual_guidance: float = 1.5,
     ) -> None:
         super().__init__()
         flatten_temporal_convolutions(unet)
@@ -92,6 +96,8 @@ class DysenVDMPipeline(DiffusionPipeline):
             shared_noise=shared_noise,
             trained_frames=trained_frames,
             trained_fps=trained_fps,
+            usual_steps=usual_steps,
+            usual_guidance=usual_guidance,
         )
 
     @classmethod
@@ -132,6 +138,7 @@ class DysenVDMPipeline(DiffusionPipeline):
         negative_prompt: str = "",
         scheduler: str | None = None,
         scene_mode: SceneMode = "aligned",
+        frame_prompts: Sequence[Sequence[str]] | None = None,
         window: int | None = None,
         overlap: int | None = None,
         reuse_noise: bool = True,
@@ -146,7 +153,8 @@ class DysenVDMPipeline(DiffusionPipeline):
         the negative prompt and no scene, ``text`` the prompt and no scene. ``scene_guidance_scale`` is as
         ``guidance_scale`` unless given, and counts only with DSGs; equal scales, or 1, save evaluations. ``scheduler``:
         a name of SCHEDULERS instead of the model's own. ``height`` and ``width`` in pixels are the model's own unless
-        given.
+        given. ``frame_prompts``: for each video one text per frame, which the frame's attention to text reads in place
+        of the prompt (``planners.narration`` writes them from a DSG).
 
         ``window`` and ``overlap`` (frames): videos longer than a window, by default the trained length, are made in
         windows (:class:`Windows`); ``reuse_noise`` as in :func:`video_noise`. ``first_frames`` (b h w 3) uint8 become
@@ -157,6 +165,9 @@ class DysenVDMPipeline(DiffusionPipeline):
         """
         # 1. Arguments
         self.check_inputs(prompts, dsgs, seeds, num_frames, num_inference_steps, height, width)
+        frame_texts = self._frame_texts(prompts, frame_prompts, num_frames)
+        if frame_prompts is not None and edit_of is not None:
+            raise UserError("frame_prompts: an edit needs those of the original too; edit by the scene graph alone")
         windows = self.windows(num_frames, window, overlap)
         scene_scale = guidance_scale if scene_guidance_scale is None or dsgs is None else scene_guidance_scale
         branches = guidance_branches(guidance_scale, scene_scale)
@@ -164,13 +175,13 @@ class DysenVDMPipeline(DiffusionPipeline):
             raise UserError("negative prompt: has no effect at guidance 1; leave it out or raise the guidance")
 
         # 2. What every branch of the guidance reads: text, and the scene as keys and values, once per video
-        def predictor(prompts: Sequence[str], dsgs: Sequence[DynamicSceneGraph] | None) -> Predict:
-            text = self._encode_text(prompts, negative_prompt, branches)
-            keys_values = self._encode_scenes(dsgs or [EMPTY_SCENE] * len(prompts), branches, num_frames, scene_mode)
+        def predictor(texts: Sequence[Sequence[str]], dsgs: Sequence[DynamicSceneGraph] | None) -> Predict:
+            text = self._encode_text(texts, negative_prompt, branches)
+            keys_values = self._encode_scenes(dsgs or [EMPTY_SCENE] * len(texts), branches, num_frames, scene_mode)
             conditions = Conditions(text, keys_values, tuple(branches.values()))
             return GuidedUNet(self.unet, self.scene_adapter, conditions, windows)
 
-        predict = predictor(prompts, dsgs)
+        predict = predictor(frame_texts, dsgs)
 
         # 3. Noise, per video from its own seed
         noise = self._noise(seeds, windows, self._latent_size(height, width), reuse_noise)
@@ -186,7 +197,9 @@ class DysenVDMPipeline(DiffusionPipeline):
         if edit_of is not None:
             self.check_inputs(*edit_of, seeds, num_frames, num_inference_steps, height, width)
             original = Original(predict)
-            self._denoise(noise, samplers[0], predictor(*edit_of), [*rules, original], report)
+            self._denoise(
+                noise, samplers[0], predictor([[text] for text in edit_of[0]], edit_of[1]), [*rules, original], report
+            )
             rules.append(original.kept())
         latents = self._denoise(noise, samplers[-1], predict, rules, report, preview)
 
@@ -279,11 +292,26 @@ class DysenVDMPipeline(DiffusionPipeline):
         own_height, own_width = (size, size) if isinstance(size, int) else size
         return (height // self._pixels if height else own_height), (width // self._pixels if width else own_width)
 
-    def _encode_text(self, prompts: Sequence[str], negative_prompt: str, branches: dict[str, float]) -> Tensor:
-        """(g*b l d): the negative prompt for the unconditional branch, the prompts for the others."""
-        unwanted = [negative_prompt] * len(prompts)
-        texts = [text for branch in branches for text in (unwanted if branch == "uncond" else prompts)]
-        return self.text_encoder.encode(texts).to(self._execution_device, self.unet.dtype)
+    def _frame_texts(
+        self, prompts: Sequence[str], frame_prompts: Sequence[Sequence[str]] | None, num_frames: int
+    ) -> list[list[str]]:
+        """Per video a text for each frame, or one for all; raises :class:`UserError`."""
+        if frame_prompts is None:
+            return [[prompt] for prompt in prompts]
+        if len(frame_prompts) != len(prompts):
+            raise UserError(f"frame_prompts: {len(frame_prompts)} for {len(prompts)} prompts; give one list per prompt")
+        for texts in frame_prompts:
+            if isinstance(texts, str) or len(texts) != num_frames:
+                raise UserError(f"frame_prompts: give a list of {num_frames} texts per video, one for each frame")
+        return [list(texts) for texts in frame_prompts]
+
+    def _encode_text(self, texts: Sequence[Sequence[str]], negative_prompt: str, branches: dict[str, float]) -> Tensor:
+        """(g*b f l d), f = 1 where all frames read the same: the negative prompt for the unconditional branch."""
+        unwanted = [[negative_prompt] * len(of_video) for of_video in texts]
+        wanted = [of_video for branch in branches for of_video in (unwanted if branch == "uncond" else texts)]
+        row = {text: i for i, text in enumerate(dict.fromkeys(text for of_video in wanted for text in of_video))}
+        encoded = self.text_encoder.encode(list(row)).to(self._execution_device, self.unet.dtype)
+        return encoded[torch.tensor([[row[text] for text in of_video] for of_video in wanted], device=encoded.device)]
 
     def _encode_scenes(
         self, dsgs: Sequence[DynamicSceneGraph], branches: dict[str, float], num_frames: int, scene_mode: SceneMode
