@@ -53,8 +53,6 @@ def add(
         f"wrote {added.folder}: {added.linked / 2**30:.2f} GiB linked, {added.copied / 2**30:.2f} GiB copied, "
         f"scene adapter of {added.adapter_parameters / 1e6:.1f} M parameters"
     )
-    say(
-        f"recorded as {added.kind}: {known.trained_frames} frames of {known.width}x{known.height} at {known.trained_fps} fps "
-        f"(--kind says otherwise)"
-    )
+    size = f"{known.trained_frames} frames of {known.width}x{known.height} at {known.trained_fps} fps"
+    say(f"recorded as {added.kind}: {size} (--kind says otherwise)")
     say(f"try it: dysenvdm generate --model {name or added.folder} --scene-mode prompts PROMPT")

@@ -48,6 +48,8 @@ class Settings:
     """Frames, or None for what the model's trained length gives."""
     dtype: str = "fp32"
     compiled: bool = False
+    scene_mode: str = "aligned"
+    """What a frame sees of the scene graph; "prompts": its text is written from it (``planners.narration``)."""
     first_frame: dict[str, str | None] | None = None
     """SHA-256 of the picture's file, and how it was fitted."""
     loras: tuple[dict[str, str | float], ...] = ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from dysenvdm.generation.lora import Lora
     from dysenvdm.pipeline import DysenVDMPipeline
 
+PROMPTS = "prompts"
+"""The scene mode that has each frame read sentences of its moment."""
+
 Weights = dict[str, dict[str, str]]
 """Model name -> file -> SHA-256."""
 
@@ -29,6 +33,42 @@ class Computing:
     device: torch.device
     offload: Any = None
     compiled: bool = False
+
+
+@dataclass(frozen=True)
+class Usual:
+    """How a model is sampled unless the user says otherwise."""
+
+    frames: int
+    fps: int
+    steps: int
+    guidance: float
+
+
+def usual(model: str) -> Usual:
+    """What the model's folder says; raises :class:`UserError` where there is no such model."""
+    from dysenvdm import models
+
+    index = models.locate(model) / "model_index.json"
+    try:
+        said = json.loads(index.read_text(encoding="utf-8"))
+        frames, fps = said.get("trained_frames", 16), said.get("trained_fps", 8)
+        return Usual(frames, fps, said.get("usual_steps", 25), said.get("usual_guidance", 1.5))
+    except FileNotFoundError:
+        raise UserError(f"{index.parent}: no model_index.json there; give the folder of a saved pipeline") from None
+    except (OSError, ValueError, AttributeError) as error:
+        raise UserError(f"{index}: cannot be read ({error}); save the pipeline again") from None
+
+
+def checked_scene_mode(name: str, *, planless: bool) -> str:
+    """A mode's name; raises :class:`UserError` where there is none of that name, or no scene graph to tell."""
+    from dysenvdm.scene_attention import SCENE_MODES
+
+    if name not in (*SCENE_MODES, PROMPTS):
+        raise UserError(f"--scene-mode {name!r}: not known; use one of: {', '.join((*SCENE_MODES, PROMPTS))}")
+    if name == PROMPTS and planless:
+        raise UserError("--scene-mode prompts: the sentences come from a scene graph; leave out --no-plan")
+    return name
 
 
 def load(
@@ -46,7 +86,9 @@ def load(
     if settings.scheduler is not None and settings.scheduler not in SCHEDULERS:
         raise UserError(f"--scheduler {settings.scheduler!r}: no such scheduler; there are: {', '.join(SCHEDULERS)}")
     folder = models.locate(settings.model)
-    used = [folder, models.locate(models.TEXT_MODEL)]
+    used = [folder]
+    if not (folder / "text_encoder" / "model.safetensors").is_file():  # a backbone brings its own
+        used.append(models.locate(models.TEXT_MODEL))
     if settings.planner == "smollm2":
         used.append(models.locate(options.get("model", models.PLANNER_MODEL)))
     weights = {path.name: models.verify(path) for path in used}
@@ -67,7 +109,8 @@ def _check(pipe: DysenVDMPipeline, settings: Settings, jobs: Sequence[Job]) -> N
     size = (settings.height, settings.width)
     pipe.check_inputs(prompts, graphs, [0] * len(jobs), settings.frames, settings.steps, *size)
     windows = pipe.windows(settings.frames, settings.window, settings.overlap)
-    pipe.text_encoder.encode([*prompts, settings.negative_prompt])  # refuses what is too long for it
+    read = [] if settings.scene_mode == PROMPTS else prompts
+    pipe.text_encoder.encode([*read, settings.negative_prompt])  # refuses, or says, what is too long for it
     trained = pipe.trained
     width, height = settings.width or trained.width, settings.height or trained.height
     for notice in trained.notices(window=windows.length, width=width, height=height, fps=settings.fps):
