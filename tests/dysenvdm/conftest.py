@@ -3,7 +3,6 @@ pipeline on it."""
 
 from __future__ import annotations
 
-import json
 import string
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -89,66 +88,10 @@ def pipeline(store: Path) -> DysenVDMPipeline:
 @pytest.fixture(scope="session")
 def backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A ModelScope-like folder of random weights: 2 pixels per latent, text of width 32; not to be written to."""
-    import torch
-    from diffusers import AutoencoderKL, DDIMScheduler, UNet3DConditionModel
-    from diffusers.pipelines.deprecated.text_to_video_synthesis import TextToVideoSDPipeline
-    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+    from benchmarks.random_backbone import write_random_backbone
 
     folder = tmp_path_factory.mktemp("backbone") / "text-to-video-ms"
-    tokenizer = folder / "tokenizer"
-    tokenizer.mkdir(parents=True)
-    letters = [letter + end for letter in string.ascii_lowercase + ".,'" for end in ("", "</w>")]
-    vocabulary = {token: i for i, token in enumerate(["!", *letters, "<|startoftext|>", "<|endoftext|>"])}
-    (tokenizer / "vocab.json").write_text(json.dumps(vocabulary))
-    (tokenizer / "merges.txt").write_text("#version: 0.2\n")
-    settings = {"tokenizer_class": "CLIPTokenizer", "model_max_length": 77, "pad_token": "!"}
-    (tokenizer / "tokenizer_config.json").write_text(json.dumps(settings))
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        text_encoder = CLIPTextModel(
-            CLIPTextConfig(
-                vocab_size=len(vocabulary),
-                hidden_size=32,
-                intermediate_size=37,
-                num_hidden_layers=2,
-                num_attention_heads=4,
-                bos_token_id=vocabulary["<|startoftext|>"],
-                eos_token_id=vocabulary["<|endoftext|>"],
-                pad_token_id=0,
-            )
-        )
-        unet = UNet3DConditionModel(
-            sample_size=8,
-            block_out_channels=(16, 32),
-            down_block_types=("CrossAttnDownBlock3D", "DownBlock3D"),
-            up_block_types=("UpBlock3D", "CrossAttnUpBlock3D"),
-            layers_per_block=1,
-            cross_attention_dim=32,
-            attention_head_dim=8,
-            norm_num_groups=8,
-        )
-        for parameter in unet.parameters():  # some start at zero and would hide a difference
-            torch.nn.init.normal_(parameter, std=0.1)
-        vae = AutoencoderKL(
-            down_block_types=("DownEncoderBlock2D",) * 2,
-            up_block_types=("UpDecoderBlock2D",) * 2,
-            block_out_channels=(8, 16),
-            norm_num_groups=4,
-            scaling_factor=0.18215,
-        )
-    scheduler = DDIMScheduler(
-        beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False, set_alpha_to_one=False,
-        steps_offset=1,
-    )  # fmt: skip
-    written = {path.name: path.read_bytes() for path in tokenizer.iterdir()}
-    TextToVideoSDPipeline(vae, text_encoder, CLIPTokenizer.from_pretrained(tokenizer), unet, scheduler).save_pretrained(
-        folder
-    )
-    for path in tokenizer.iterdir():  # as ModelScope's has it, not as newer libraries write it
-        path.unlink()
-    for name, content in written.items():
-        (tokenizer / name).write_bytes(content)
-    (folder / "README.md").write_text("---\nlicense: cc-by-nc-4.0\n---\nRandom weights.\n")
+    write_random_backbone(folder)
     return folder
 
 

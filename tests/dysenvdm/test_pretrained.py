@@ -18,6 +18,7 @@ from torch import Tensor
 from dysenvdm.models import read_manifest, verify
 from dysenvdm.pipeline import DysenVDMPipeline
 from dysenvdm.pretrained import KINDS, add_backbone
+from dysenvdm.scene_attention import scene_sites
 from planners.dsg import DynamicSceneGraph, Fact, SceneObject, UserError
 
 FRAMES, STEPS, SIZE = 4, 3, 16
@@ -278,7 +279,7 @@ def test_one_text_for_all_frames_is_the_prompt_exactly(ours: DysenVDMPipeline, g
 def heard(ours: DysenVDMPipeline) -> Iterator[list[Tensor]]:
     """What the text cross-attention of one block reads, call by call."""
     texts: list[Tensor] = []
-    [attention, *_] = [module for name, module in ours.unet.named_modules() if name.endswith("blocks.0.attn2.to_k")]
+    attention = ours.unet.get_submodule("down_blocks.0.attentions.0.transformer_blocks.0.attn2.to_k")
     hook = attention.register_forward_pre_hook(lambda _module, args: texts.append(args[0]))
     yield texts
     hook.remove()
@@ -290,7 +291,7 @@ def test_every_frame_reads_its_own_text(ours: DysenVDMPipeline, heard: list[Tens
     expected = ours.text_encoder.encode(["dull"] * 2 * FRAMES + told[0] + told[1])
     assert len(heard) == STEPS
     assert all(torch.allclose(text, expected, atol=1e-6) for text in heard)
-    assert not any(module._forward_pre_hooks for name, module in ours.unet.named_modules() if "attn2" not in name)
+    assert not any(module._forward_pre_hooks for module in scene_sites(ours.unet))
 
 
 def test_windows_read_the_texts_of_their_frames(ours: DysenVDMPipeline, heard: list[Tensor]) -> None:
