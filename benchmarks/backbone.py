@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,7 @@ def measured(options: argparse.Namespace, work: Path) -> list[Row]:
     if source is None:
         source = work / "random"
         write_random_backbone(source, "tiny" if options.tiny else "full", options.dtype)
-    sizes = {"adapter_width": 16, "adapter_layers": 1} if options.tiny else {}
+    sizes: dict[str, Any] = {"adapter_width": 16, "adapter_layers": 1} if options.tiny else {}
     adding = seconds(lambda: add_backbone(source, work / "added", **sizes))
     command = [sys.executable, "-m", "benchmarks.backbone", "--sample", str(work / "added")]
     for name in ("steps", "frames", "size", "dtype"):
@@ -112,7 +113,7 @@ def sample(options: argparse.Namespace) -> dict[str, Any]:
     return {
         **{name: [sum(weight.numel() for weight in part.parameters()) / 1e6] for name, part in parts.items()},
         "load": [loaded],
-        "step": [after - before for before, after in zip(ends, ends[1:], strict=False)],
+        "step": [after - before for before, after in pairwise(ends)],
         "decode": [decoded],
         "peak": [resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20],  # KiB on Linux
         "difference": [difference],
