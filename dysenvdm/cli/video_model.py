@@ -46,16 +46,14 @@ class Usual:
 
 
 def usual(model: str) -> Usual:
-    """What the model's folder says; raises :class:`UserError` where there is no such model."""
+    """What the model's folder says, which is refused later where it is none; raises :class:`UserError`."""
     from dysenvdm import models
 
     index = models.locate(model) / "model_index.json"
     try:
-        said = json.loads(index.read_text(encoding="utf-8"))
+        said = json.loads(index.read_text(encoding="utf-8")) if index.is_file() else {}
         frames, fps = said.get("trained_frames", 16), said.get("trained_fps", 8)
         return Usual(frames, fps, said.get("usual_steps", 25), said.get("usual_guidance", 1.5))
-    except FileNotFoundError:
-        raise UserError(f"{index.parent}: no model_index.json there; give the folder of a saved pipeline") from None
     except (OSError, ValueError, AttributeError) as error:
         raise UserError(f"{index}: cannot be read ({error}); save the pipeline again") from None
 
