@@ -38,7 +38,10 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--dtype", default="bfloat16")
     parser.add_argument("--work", type=Path, help="where the folders are written; a temporary place unless given")
     parser.add_argument("--sample", type=Path, help=argparse.SUPPRESS)
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.steps < 2 or options.runs < 1:
+        parser.error("--steps: at least 2, since the first is not counted; --runs: at least 1")
+    return options
 
 
 def main() -> int:

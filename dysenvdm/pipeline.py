@@ -167,7 +167,9 @@ class DysenVDMPipeline(DiffusionPipeline):
         self.check_inputs(prompts, dsgs, seeds, num_frames, num_inference_steps, height, width)
         frame_texts = self._frame_texts(prompts, frame_prompts, num_frames)
         if frame_prompts is not None and edit_of is not None:
-            raise UserError("frame_prompts: an edit needs those of the original too; edit by the scene graph alone")
+            raise UserError(
+                "frame_prompts: such a video cannot be edited; make the changed one anew from the same seed"
+            )
         windows = self.windows(num_frames, window, overlap)
         scene_scale = guidance_scale if scene_guidance_scale is None or dsgs is None else scene_guidance_scale
         branches = guidance_branches(guidance_scale, scene_scale)

@@ -112,6 +112,8 @@ class _Telling:
         """Where all that is told happens, as (predicate, object): who comes in later is there too."""
         self.done: set[tuple[str, str, str, str]] = set()
         """Events that have been said."""
+        self.connective = ""
+        """What the sentence before began with."""
         self.last: str | None = None
         """The only subject of the sentence before, where there is one."""
 
@@ -176,7 +178,9 @@ class _Telling:
         if number:
             aside = ongoing and not subjects & {event.subject for event in ongoing}
             last = number == count - 1 and count > 2
-            lead.append("Meanwhile" if aside else "Finally" if last else CONNECTIVES[(number - 1) % len(CONNECTIVES)])
+            word = "Meanwhile" if aside else "Finally" if last else CONNECTIVES[(number - 1) % len(CONNECTIVES)]
+            lead.append("Then" if word == self.connective else word)
+            self.connective = word
         targets = {event.object for _, events in clauses for event in events}
         lead += self._shared_places(subjects, [r for r in relations if r.object not in targets], facts)
         still = [event for event in ongoing if [event.subject] == clauses[0][0]]

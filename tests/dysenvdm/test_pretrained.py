@@ -78,6 +78,13 @@ def test_its_frames_are_the_backbones(backbone: Path, ours: DysenVDMPipeline) ->
     assert np.abs(got / 255 - expected).max() < 1 / 255
 
 
+def test_all_of_it_is_loaded_in_one_number_format(backbone_model: Path) -> None:
+    half = DysenVDMPipeline.from_pretrained(backbone_model, dtype=torch.bfloat16)
+    for part in (half.unet, half.vae, half.text_encoder, half.scene_adapter):
+        assert {parameter.dtype for parameter in part.parameters()} == {torch.bfloat16}
+    assert torch.isfinite(latents_of(half, [PROMPT], [SCENE])).all()
+
+
 def test_trained_its_scene_counts(ours: DysenVDMPipeline) -> None:
     for site in ours.scene_adapter.sites:
         torch.nn.init.normal_(site.output.weight, std=0.5)
