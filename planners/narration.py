@@ -10,20 +10,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal
 
 from planners.dsg import DynamicSceneGraph, Fact
-from planners.language import PREPOSITIONS, base_form, present_participle, third_person, word_set
 from planners.noun_phrases import Names, listed
+from planners.verb_phrases import Phase, conjugated, is_relation
 
 IMAGINED = ("imagined", "polished")
 EDGE = Fraction(1, 4)
 """The share of an event in which it begins, and in which it ends, for the sentences of frames."""
-STATES = word_set("sit stand lie sleep hold wear look watch see wait rest kneel crouch hang lean own stay")
-"""Verbs of which no phase is told: who sits does not begin to sit."""
 CONNECTIVES = ("Then", "After that", "Next")
 
-Phase = Literal["whole", "begin", "middle", "end"]
 Fits = Callable[[str], bool]
 
 
@@ -185,7 +181,7 @@ class _Telling:
         lead += self._shared_places(subjects, [r for r in relations if r.object not in targets], facts)
         still = [event for event in ongoing if [event.subject] == clauses[0][0]]
         if still:
-            doing = listed([f"{_conjugated(event.label, 'doing')}{self._object(event, facts)}" for event in still])
+            doing = listed([f"{conjugated(event.label, 'doing')}{self._object(event, facts)}" for event in still])
             lead.append(f"still {doing}")
         opening = "Then " if lead == ["Then"] else "".join(f"{text}, " for text in lead)
         told = [self._clause(idents, events, facts, relations) for idents, events in clauses]
@@ -205,7 +201,7 @@ class _Telling:
             who = self.names.together(idents, facts)
         deeds = []
         for event in events:
-            verb = _conjugated(event.label, self.phase(event, self.start, self.end), several=several)
+            verb = conjugated(event.label, self.phase(event, self.start, self.end), several=several)
             again = " again" if event.statement in self.done else ""
             self.done.add(event.statement)
             deeds.append(f"{verb}{self._object(event, facts)}{again}")
@@ -280,37 +276,6 @@ class _Telling:
                 rest.append(self._named(thing.id, self.attributes, self.relations))
         if rest:
             yield f"There {be}{also} {listed(rest)}."
-
-
-def is_relation(fact: Fact) -> bool:
-    """Whether a predicate says where something is and not what it does: "in", "next to", "be in front of"."""
-    words = [word for word in fact.label.split() if word not in ("be", "is", "are")]
-    return not words or words[0] in PREPOSITIONS or words[0] == "next"
-
-
-def _conjugated(predicate: str, form: Phase | Literal["doing"], *, several: bool = False) -> str:
-    """A predicate as it is said of one subject or several: "walks to", "begins to walk to", "walking to"."""
-    verb, *rest = _base(predicate.split())
-    state = verb in STATES and not set(rest) & {"up", "down"}
-    be = "are" if several else "is"
-    if form == "doing":
-        said = present_participle(verb)
-    elif form == "whole" or verb in ("be", "have"):
-        said = ({"be": "are"}.get(verb, verb)) if several else third_person(verb)
-    elif form == "middle" or state:
-        said = f"{be} {present_participle(verb)}"
-    elif form == "begin":
-        said = f"{'begin' if several else 'begins'} to {verb}"
-    else:
-        said = f"{'finish' if several else 'finishes'} {present_participle(verb)}"
-    return " ".join([said, *rest])
-
-
-def _base(words: list[str]) -> list[str]:
-    """A predicate's words with its verb in the base form, which most have: "is holding" is "hold"."""
-    if len(words) > 1 and words[0] in ("is", "are", "being") and words[1].endswith("ing"):
-        words = words[1:]
-    return [base_form(words[0]) if words[0].endswith("ing") else words[0], *words[1:]]
 
 
 def _capital(text: str) -> str:
