@@ -307,6 +307,7 @@ class DenoiserPhase:
             text_encoder=self.text_encoder,
             scheduler=self.scheduler,
             shared_noise=self.recipe.train.shared_noise,
+            trained_frames=self.recipe.data.frames,
         )
 
     def sheet(self, count: int = 4) -> Image.Image:

@@ -11,13 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from torch import Tensor
 
-from dysenvdm.backbones import UNetConfig, VAEConfig, build_unet, build_vae
 from dysenvdm.pipeline import SCHEDULERS, Cancelled, DysenVDMPipeline, guidance_branches
-from dysenvdm.scene_attention import SceneAdapter
-from dysenvdm.text import TextEncoder
 from planners.dsg import DynamicSceneGraph, Fact, SceneObject, UserError
 
 FRAMES, STEPS = 4, 3
@@ -33,30 +29,6 @@ def scene(label: str, predicate: str, ticks: int = 4) -> DynamicSceneGraph:
 
 
 SCENES = [scene("girl", "walk"), scene("dog", "jump", ticks=2)]
-
-
-@pytest.fixture
-def pipeline(store: Path) -> DysenVDMPipeline:
-    torch.manual_seed(0)
-    sizes = UNetConfig(
-        channels=(16, 32), attention=(False, True), head_width=8, norm_groups=8, latent_size=8, text_width=32
-    )
-    unet = build_unet(sizes)
-    adapter = SceneAdapter.for_unet(unet, width=16, heads=2)
-    for site in adapter.sites:  # as if trained
-        torch.nn.init.normal_(site.output.weight, std=0.5)
-    vae = build_vae(VAEConfig(channels=(8, 16), norm_groups=4, sample_size=16))
-    vae.register_to_config(scaling_factor=0.5)
-    scheduler = DDIMScheduler(
-        beta_start=0.00085,
-        beta_end=0.012,
-        beta_schedule="scaled_linear",
-        prediction_type="v_prediction",
-        rescale_betas_zero_snr=True,
-        timestep_spacing="trailing",
-        clip_sample=False,
-    )
-    return DysenVDMPipeline(vae.eval(), unet.eval(), adapter.eval(), TextEncoder.from_store(), scheduler)
 
 
 def latents_of(pipeline: DysenVDMPipeline, *args: Any, **options: Any) -> Tensor:
