@@ -20,6 +20,7 @@ from einops import rearrange
 from torch import Tensor
 
 from dysenvdm.backbones import flatten_temporal_convolutions
+from dysenvdm.clip_text import ClipTextEncoder
 from dysenvdm.generation.denoising import Conditions, GuidedUNet, Predict
 from dysenvdm.generation.editing import Original
 from dysenvdm.generation.first_frame import FirstFrame, first_moment, image_latents, inverted_noise
@@ -31,7 +32,7 @@ from dysenvdm.generation.samplers import SCHEDULERS, clean_estimate, new_sampler
 from dysenvdm.generation.windows import Windows
 from dysenvdm.models import verify
 from dysenvdm.scene_attention import KeyValue, SceneAdapter, SceneMode
-from dysenvdm.scene_tensors import SceneTensors
+from dysenvdm.scene_tensors import without_imagined
 from dysenvdm.text import TextEncoder
 from planners.dsg import DynamicSceneGraph, UserError
 
@@ -56,7 +57,8 @@ class DysenVDMPipeline(DiffusionPipeline):
     """Text and dynamic scene graphs to videos.
 
     ``frame_multiple``: the number of frames must be a multiple of it. ``trained_frames`` and ``trained_fps`` are those
-    of the clips that it was trained on; longer videos are made in windows of so many frames.
+    of the clips that it was trained on; longer videos are made in windows of so many frames. ``usual_steps`` and
+    ``usual_guidance``: how it is sampled by those who call the pipeline and have no wish of their own.
     """
 
     model_cpu_offload_seq = "unet->vae"
@@ -65,7 +67,7 @@ class DysenVDMPipeline(DiffusionPipeline):
     vae: AutoencoderKL
     unet: UNet3DConditionModel
     scene_adapter: SceneAdapter
-    text_encoder: TextEncoder
+    text_encoder: TextEncoder | ClipTextEncoder
     scheduler: Any
 
     def __init__(
@@ -73,12 +75,14 @@ class DysenVDMPipeline(DiffusionPipeline):
         vae: AutoencoderKL,
         unet: UNet3DConditionModel,
         scene_adapter: SceneAdapter,
-        text_encoder: TextEncoder,
+        text_encoder: TextEncoder | ClipTextEncoder,
         scheduler: SchedulerMixin,
         frame_multiple: int = 4,
         shared_noise: float = 0.0,
         trained_frames: int = 16,
         trained_fps: int = 8,
+        usual_steps: int = 25,
+        usual_guidance: float = 1.5,
     ) -> None:
         super().__init__()
         flatten_temporal_convolutions(unet)
@@ -92,6 +96,8 @@ class DysenVDMPipeline(DiffusionPipeline):
             shared_noise=shared_noise,
             trained_frames=trained_frames,
             trained_fps=trained_fps,
+            usual_steps=usual_steps,
+            usual_guidance=usual_guidance,
         )
 
     @classmethod
@@ -131,7 +137,9 @@ class DysenVDMPipeline(DiffusionPipeline):
         scene_guidance_scale: float | None = None,
         negative_prompt: str = "",
         scheduler: str | None = None,
-        scene_mode: SceneMode = "aligned",
+        scene_mode: SceneMode | None = None,
+        imagined_weight: float = 1.0,
+        frame_prompts: Sequence[Sequence[str]] | None = None,
         window: int | None = None,
         overlap: int | None = None,
         reuse_noise: bool = True,
@@ -145,8 +153,12 @@ class DysenVDMPipeline(DiffusionPipeline):
         Guidance: ``uncond + guidance_scale (text - uncond) + scene_guidance_scale (full - text)``, where ``uncond`` has
         the negative prompt and no scene, ``text`` the prompt and no scene. ``scene_guidance_scale`` is as
         ``guidance_scale`` unless given, and counts only with DSGs; equal scales, or 1, save evaluations. ``scheduler``:
-        a name of SCHEDULERS instead of the model's own. ``height`` and ``width`` in pixels are the model's own unless
-        given.
+        a name of SCHEDULERS instead of the model's own. ``scene_mode``: instead of the one that the model was trained
+        in. ``imagined_weight`` w puts ``stated + w (full - stated)`` in the place of ``full``; ``stated`` has the DSGs
+        without what was imagined or polished. 0 is the same as vetoing that, 1 obeys it like the rest, more overdoes
+        it; any other than 0 and 1 costs an evaluation. ``height`` and ``width`` in pixels are the model's own unless
+        given. ``frame_prompts``: for each video one text per frame, which the frame's attention to text reads in place
+        of the prompt (``planners.narration`` writes them from a DSG).
 
         ``window`` and ``overlap`` (frames): videos longer than a window, by default the trained length, are made in
         windows (:class:`Windows`); ``reuse_noise`` as in :func:`video_noise`. ``first_frames`` (b h w 3) uint8 become
@@ -157,17 +169,29 @@ class DysenVDMPipeline(DiffusionPipeline):
         """
         # 1. Arguments
         self.check_inputs(prompts, dsgs, seeds, num_frames, num_inference_steps, height, width)
+        frame_texts = self._frame_texts(prompts, frame_prompts, num_frames)
+        if frame_prompts is not None and edit_of is not None:
+            raise UserError(
+                "frame_prompts: such a video cannot be edited; make the changed one anew from the same seed"
+            )
         windows = self.windows(num_frames, window, overlap)
         scene_scale = guidance_scale if scene_guidance_scale is None or dsgs is None else scene_guidance_scale
-        branches = guidance_branches(guidance_scale, scene_scale)
+        if not 0 <= imagined_weight < float("inf"):
+            raise UserError(f"imagined weight: {imagined_weight:g}; give 0 (as if vetoed) or more, 1 is as trained")
+        read = [*(dsgs or ()), *(edit_of[1] if edit_of else ())]
+        if all(without_imagined(dsg) == dsg for dsg in read):
+            imagined_weight = 1.0  # nothing is imagined, so no evaluation need be spent on it
+        branches = guidance_branches(guidance_scale, scene_scale, imagined_weight)
         if negative_prompt and "uncond" not in branches:
             raise UserError("negative prompt: has no effect at guidance 1; leave it out or raise the guidance")
 
         # 2. What every branch of the guidance reads: text, and the scene as keys and values, once per video
-        def predictor(prompts: Sequence[str], dsgs: Sequence[DynamicSceneGraph] | None) -> Predict:
-            return self._predictor(prompts, dsgs, windows, branches, negative_prompt, scene_mode)
+        def predictor(texts: Sequence[Sequence[str]], dsgs: Sequence[DynamicSceneGraph] | None) -> Predict:
+            return self._predictor(texts, dsgs, windows, branches, negative_prompt, scene_mode)
 
-        predict = predictor(prompts, dsgs)
+        predict = predictor(frame_texts, dsgs)
+
+        originals = None if edit_of is None else [[prompt] for prompt in edit_of[0]]
 
         # 3. Noise, per video from its own seed, and what the first frame knows of it
         rules: list[Rule] = []
@@ -175,7 +199,7 @@ class DysenVDMPipeline(DiffusionPipeline):
         if first_frames is not None:
             clean = image_latents(self.vae, first_frames, self._execution_device)
             rules.append(FirstFrame(clean))
-            common = self._noise_of(clean, *(edit_of or (prompts, dsgs)), scene_mode)
+            common = self._noise_of(clean, originals or frame_texts, edit_of[1] if edit_of else dsgs, scene_mode)
         noise = self._noise(seeds, windows, self._latent_size(height, width), reuse_noise, common)
 
         # 4. Denoising: of the original first where there is one, then of the video
@@ -183,10 +207,10 @@ class DysenVDMPipeline(DiffusionPipeline):
         for sampler in samplers:
             sampler.set_timesteps(num_inference_steps, device=noise.device)
         report = _Report(sum(len(sampler.timesteps) for sampler in samplers), on_step)
-        if edit_of is not None:
+        if edit_of is not None and originals is not None:
             self.check_inputs(*edit_of, seeds, num_frames, num_inference_steps, height, width)
             original = Original(predict)
-            self._denoise(noise, samplers[0], predictor(*edit_of), [*rules, original], report)
+            self._denoise(noise, samplers[0], predictor(originals, edit_of[1]), [*rules, original], report)
             rules.append(original.kept())
         latents = self._denoise(noise, samplers[-1], predict, rules, report, preview)
 
@@ -254,6 +278,7 @@ class DysenVDMPipeline(DiffusionPipeline):
         multiple = self.config["frame_multiple"]
         if num_frames < 1 or num_frames % multiple:
             raise UserError(f"frames: {num_frames} is not a positive multiple of {multiple}, which this model needs")
+        self.scene_adapter.check(dsgs or ())
         ticks = max((dsg.ticks for dsg in dsgs or ()), default=1)
         if num_frames < ticks:
             raise UserError(f"frames: {num_frames} cannot show a scene graph of {ticks} ticks; give at least {ticks}")
@@ -279,34 +304,54 @@ class DysenVDMPipeline(DiffusionPipeline):
         own_height, own_width = (size, size) if isinstance(size, int) else size
         return (height // self._pixels if height else own_height), (width // self._pixels if width else own_width)
 
-    def _encode_text(self, prompts: Sequence[str], negative_prompt: str, branches: dict[str, float]) -> Tensor:
-        """(g*b l d): the negative prompt for the unconditional branch, the prompts for the others."""
-        unwanted = [negative_prompt] * len(prompts)
-        texts = [text for branch in branches for text in (unwanted if branch == "uncond" else prompts)]
-        return self.text_encoder.encode(texts).to(self._execution_device, self.unet.dtype)
+    def _frame_texts(
+        self, prompts: Sequence[str], frame_prompts: Sequence[Sequence[str]] | None, num_frames: int
+    ) -> list[list[str]]:
+        """Per video a text for each frame, or one for all; raises :class:`UserError`."""
+        if frame_prompts is None:
+            return [[prompt] for prompt in prompts]
+        if len(frame_prompts) != len(prompts):
+            raise UserError(f"frame_prompts: {len(frame_prompts)} for {len(prompts)} prompts; give one list per prompt")
+        for texts in frame_prompts:
+            if isinstance(texts, str) or len(texts) != num_frames:
+                raise UserError(f"frame_prompts: give a list of {num_frames} texts per video, one for each frame")
+        return [list(texts) for texts in frame_prompts]
+
+    def _encode_text(self, texts: Sequence[Sequence[str]], negative_prompt: str, branches: dict[str, float]) -> Tensor:
+        """(g*b f l d), f = 1 where all frames read the same: the negative prompt for the unconditional branch."""
+        unwanted = [[negative_prompt] * len(of_video) for of_video in texts]
+        wanted = [of_video for branch in branches for of_video in (unwanted if branch == "uncond" else texts)]
+        row = {text: i for i, text in enumerate(dict.fromkeys(text for of_video in wanted for text in of_video))}
+        encoded = self.text_encoder.encode(list(row)).to(self._execution_device, self.unet.dtype)
+        return encoded[torch.tensor([[row[text] for text in of_video] for of_video in wanted], device=encoded.device)]
 
     def _encode_scenes(
-        self, dsgs: Sequence[DynamicSceneGraph], branches: dict[str, float], num_frames: int, scene_mode: SceneMode
+        self,
+        dsgs: Sequence[DynamicSceneGraph],
+        branches: dict[str, float],
+        num_frames: int,
+        scene_mode: SceneMode | None,
     ) -> list[KeyValue]:
-        """Keys and values of g*b videos: the DSGs for the full branch, the empty scene for the others."""
+        """Keys and values of g*b videos: the DSGs, or what they state, for the branches that see them."""
+        read = {"full": list(dsgs), "stated": [without_imagined(dsg) for dsg in dsgs]}
         empty = [EMPTY_SCENE] * len(dsgs)
-        wanted = [dsg for branch in branches for dsg in (dsgs if branch == "full" else empty)]
-        scene = SceneTensors.from_dsgs(wanted, self.text_encoder.embed)
+        wanted = [dsg for branch in branches for dsg in read.get(branch, empty)]
+        scene = self.scene_adapter.tensors(wanted, self.text_encoder.embed)
         scene = scene.to(self._execution_device, self.scene_adapter.dtype)
         return self.scene_adapter.keys_values(self.scene_adapter.encode(scene, num_frames, scene_mode))
 
     def _predictor(
         self,
-        prompts: Sequence[str],
+        texts: Sequence[Sequence[str]],
         dsgs: Sequence[DynamicSceneGraph] | None,
         windows: Windows,
         branches: dict[str, float],
         negative_prompt: str,
-        scene_mode: SceneMode,
+        scene_mode: SceneMode | None,
     ) -> Predict:
-        """The network's guided output for videos of these prompts and DSGs."""
-        text = self._encode_text(prompts, negative_prompt, branches)
-        keys_values = self._encode_scenes(dsgs or [EMPTY_SCENE] * len(prompts), branches, windows.frames, scene_mode)
+        """The network's guided output for videos of these texts (per frame, or one for all) and DSGs."""
+        text = self._encode_text(texts, negative_prompt, branches)
+        keys_values = self._encode_scenes(dsgs or [EMPTY_SCENE] * len(texts), branches, windows.frames, scene_mode)
         return GuidedUNet(
             self.unet, self.scene_adapter, Conditions(text, keys_values, tuple(branches.values())), windows
         )
@@ -314,9 +359,9 @@ class DysenVDMPipeline(DiffusionPipeline):
     def _noise_of(
         self,
         clean: Tensor,
-        prompts: Sequence[str],
+        texts: Sequence[Sequence[str]],
         dsgs: Sequence[DynamicSceneGraph] | None,
-        scene_mode: SceneMode,
+        scene_mode: SceneMode | None,
     ) -> Tensor | None:
         """The noise (b c 1 h w) that stands for pictures (b c h w) which show the first moment of the DSGs.
 
@@ -326,7 +371,8 @@ class DysenVDMPipeline(DiffusionPipeline):
             return None
         moments = None if dsgs is None else [first_moment(dsg) for dsg in dsgs]
         windows = self.windows(self.config["frame_multiple"])
-        predict = self._predictor(prompts, moments, windows, guidance_branches(1.0, 1.0), "", scene_mode)
+        of_first = [of_video[:1] for of_video in texts]
+        predict = self._predictor(of_first, moments, windows, guidance_branches(1.0, 1.0), "", scene_mode)
         return inverted_noise(clean, predict, new_sampler(self.scheduler, "ddim"), windows.frames)
 
     def _noise(

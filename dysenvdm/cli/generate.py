@@ -48,13 +48,14 @@ def generate(
     no_plan: options.NoPlan = False,
     ticks: options.Ticks = 8,
     seed: options.Seed = 0,
-    steps: options.Steps = 25,
+    steps: options.Steps = None,
     scheduler: options.Scheduler = None,
-    guidance: options.Guidance = 1.5,
+    guidance: options.Guidance = None,
     scene_guidance: options.SceneGuidance = None,
+    imagined_weight: options.ImaginedWeight = 1.0,
     negative: options.Negative = "",
-    frames: options.Frames = 16,
-    fps: options.Fps = 8,
+    frames: options.Frames = None,
+    fps: options.Fps = None,
     size: options.Size = None,
     window: options.Window = None,
     overlap: options.Overlap = None,
@@ -66,6 +67,7 @@ def generate(
     first_frame_fit: options.FirstFrameFit = None,
     edit_of: options.EditOf = None,
     model: options.Model = None,
+    scene_mode: options.SceneMode = None,
     lora: options.Lora = None,
     dtype: options.Dtype = "fp32",
     device: options.Device = "auto",
@@ -90,7 +92,7 @@ def generate(
     original = _original(context, edit_of, dsg)
 
     from dysenvdm.cli.recipe import Settings
-    from dysenvdm.cli.video_model import Computing, load
+    from dysenvdm.cli.video_model import Computing, checked_scene_mode, load, say_untrained_labels, usual
     from dysenvdm.cli.video_model import first_frame as read_first_frame
     from dysenvdm.generation.lora import Lora
     from dysenvdm.generation.placement import checked_device
@@ -100,16 +102,18 @@ def generate(
     loras = [Lora.parse(text) for text in lora or ()]
     width, height = _size(size)
     plans = not (dsg or no_plan)
+    own = usual(model or DEFAULT_MODEL)
+    guidance = own.guidance if guidance is None else guidance
     settings = Settings(
         model=model or DEFAULT_MODEL,
         planner=(planner or DEFAULT_PLANNER) if plans else None,
         negative_prompt=negative,
-        steps=steps,
+        steps=steps or own.steps,
         scheduler=scheduler,
         guidance=guidance,
         scene_guidance=guidance if scene_guidance is None else scene_guidance,
-        frames=frames,
-        fps=fps,
+        frames=frames or own.frames,
+        fps=fps or own.fps,
         scale=scale,
         ticks=ticks,
         width=width,
@@ -118,6 +122,8 @@ def generate(
         overlap=overlap,
         dtype=dtype,
         compiled=compile_blocks,
+        scene_mode=checked_scene_mode(scene_mode, planless=no_plan, imagined_weight=imagined_weight),
+        imagined_weight=imagined_weight,
         first_frame=picture,
         loras=tuple({"name": each.folder.resolve().name, "scale": each.scale} for each in loras),
     )
@@ -140,6 +146,7 @@ def generate(
         _say_stale_words(jobs[0], original)
     image = read_first_frame(pipe, settings, first_frame, first_frame_fit) if first_frame else None
     origins = _origins(settings, jobs, planner_options, seed, planned_once=count is not None)
+    say_untrained_labels(pipe, settings, origins)
     if batch or count:
         output.mkdir(exist_ok=True)
     denoise(Making(pipe, settings, jobs, origins, seed, weights, image, original, edit_of, _preview(preview)))

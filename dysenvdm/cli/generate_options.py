@@ -30,13 +30,27 @@ Seed = Annotated[
         min=0, max=2**31 - 1, help="With --batch or --count, video i takes seed + i.", rich_help_panel=SAMPLING
     ),
 ]
-Steps = Annotated[int, typer.Option(min=1, max=1000, help="Denoising steps.", rich_help_panel=SAMPLING)]
+Steps = Annotated[
+    int | None, typer.Option(min=1, max=1000, help="Denoising steps; else the model's usual.", rich_help_panel=SAMPLING)
+]
 Scheduler = Annotated[
     str | None,
     typer.Option(help="ddim, dpmsolver++ or unipc; else the model's own.", rich_help_panel=SAMPLING),
 ]
 Guidance = Annotated[
-    float, typer.Option(min=0, max=100, help="Pull towards the text; 1 is none.", rich_help_panel=SAMPLING)
+    float | None,
+    typer.Option(
+        min=0, max=100, help="Pull towards the text, 1 is none; else the model's usual.", rich_help_panel=SAMPLING
+    ),
+]
+SceneMode = Annotated[
+    str | None,
+    typer.Option(
+        metavar="aligned|broadcast|none|shuffled|prompts",
+        help="What a frame sees of the scene graph: its moment, all, nothing, the wrong moment; with 'prompts' it "
+        "reads sentences of its moment, which needs no trained scene adapter; else as the model was trained.",
+        rich_help_panel=MODEL,
+    ),
 ]
 SceneGuidance = Annotated[
     float | None,
@@ -44,14 +58,26 @@ SceneGuidance = Annotated[
         min=0, max=100, help="Pull towards the scene graph; as --guidance unless given.", rich_help_panel=SAMPLING
     ),
 ]
-Negative = Annotated[str, typer.Option(metavar="TEXT", help="What should not be seen.", rich_help_panel=SAMPLING)]
-Frames = Annotated[
-    int,
+ImaginedWeight = Annotated[
+    float,
     typer.Option(
-        min=1, max=4096, help="Beyond the trained length, windows that overlap are used.", rich_help_panel=VIDEO
+        min=0, max=4, help="How much imagined facts count: 0 nothing, 1 like stated ones.", rich_help_panel=SAMPLING
     ),
 ]
-Fps = Annotated[int, typer.Option(min=1, max=120, help="Frames per second of the file.", rich_help_panel=VIDEO)]
+Negative = Annotated[str, typer.Option(metavar="TEXT", help="What should not be seen.", rich_help_panel=SAMPLING)]
+Frames = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        max=4096,
+        help="Else the trained length; beyond it, windows that overlap are used.",
+        rich_help_panel=VIDEO,
+    ),
+]
+Fps = Annotated[
+    int | None,
+    typer.Option(min=1, max=120, help="Frames per second of the file; else the trained.", rich_help_panel=VIDEO),
+]
 Size = Annotated[
     str | None, typer.Option(metavar="WxH", help="Pixels; else the model's own size.", rich_help_panel=VIDEO)
 ]

@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dysenvdm.cli.console import progress_bars
+from dysenvdm.cli.console import progress_bars, say
 from dysenvdm.cli.edit_of import Edited
 from dysenvdm.cli.video_jobs import Job, write_files
+from dysenvdm.cli.video_model import PROMPTS
 
 if TYPE_CHECKING:
     from dysenvdm.cli.previews import PreviewSheet
     from dysenvdm.cli.recipe import Origin, Settings
     from dysenvdm.pipeline import DysenVDMPipeline
+    from planners.dsg import DynamicSceneGraph
 
 AT_ONCE, FRAMES_AT_ONCE = 4, 64
 """Videos denoised together, fewer where they are long: more would not be faster on a CPU and would need more memory."""
@@ -51,7 +53,7 @@ def denoise(making: Making) -> None:
             graphs = [origin.dsg for i in group if (origin := making.origins[i]).dsg is not None]
             videos = making.pipe(
                 [jobs[i].prompt for i in group],
-                graphs or None,
+                None if settings.scene_mode == PROMPTS else graphs or None,
                 seeds=[making.seed + i for i in group],
                 num_frames=settings.frames,
                 num_inference_steps=settings.steps,
@@ -60,6 +62,7 @@ def denoise(making: Making) -> None:
                 negative_prompt=settings.negative_prompt,
                 scheduler=settings.scheduler,
                 on_step=lambda *_: bars.advance(task),
+                **_scene_reading(making, graphs),
                 **_further(making, len(group)),
             )
             for i, video in zip(group, videos, strict=True):
@@ -67,6 +70,22 @@ def denoise(making: Making) -> None:
                     settings, jobs[i].prompt, making.seed + i, making.origins[i], making.weights, _edited(making)
                 )
                 write_files(jobs[i], making.origins[i], video, said)
+
+
+def _scene_reading(making: Making, graphs: Sequence[DynamicSceneGraph]) -> dict[str, Any]:
+    """How the pipeline is to read the scene graphs: by their features, or by sentences for every frame."""
+    settings = making.settings
+    if settings.scene_mode != PROMPTS:
+        return {"scene_mode": settings.scene_mode, "imagined_weight": settings.imagined_weight}
+    from planners.narration import narrate_frames
+
+    def fits(text: str) -> bool:
+        return not making.pipe.text_encoder.unread(text)
+
+    told = [narrate_frames(graph, settings.frames, fits=fits) for graph in graphs]
+    for left_out in dict.fromkeys(part for of_video in told for frame in of_video for part in frame.left_out):
+        say(f"warning: too long for the text encoder, left out of some frames' text: {left_out}", "yellow")
+    return {"frame_prompts": [[frame.text for frame in of_video] for of_video in told]}
 
 
 def _further(making: Making, count: int) -> dict[str, Any]:

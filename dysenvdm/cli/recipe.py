@@ -48,6 +48,10 @@ class Settings:
     """Frames, or None for what the model's trained length gives."""
     dtype: str = "fp32"
     compiled: bool = False
+    scene_mode: str | None = None
+    """What a frame sees of the scene graph, None for what the model was trained to see; "prompts": its text is written
+    from it (``planners.narration``)."""
+    imagined_weight: float = 1.0
     first_frame: dict[str, str | None] | None = None
     """SHA-256 of the picture's file, and how it was fitted."""
     loras: tuple[dict[str, str | float], ...] = ()

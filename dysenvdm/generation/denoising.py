@@ -14,6 +14,7 @@ from diffusers.models.unets.unet_3d_condition import UNet3DConditionModel
 from einops import rearrange, repeat
 from torch import Tensor
 
+from dysenvdm.frame_text import text_of_frames
 from dysenvdm.generation.windows import Windows
 from dysenvdm.scene_attention import KeyValue, SceneAdapter
 
@@ -26,7 +27,7 @@ class Conditions:
     """What every branch of the guidance reads, and how much its answer counts."""
 
     text: Tensor
-    """(g*b l d)."""
+    """(g*b f l d), f = 1 where all frames read the same."""
     keys_values: Sequence[KeyValue]
     """Per site, of g*b videos with all their frames."""
     weights: Sequence[float]
@@ -55,8 +56,9 @@ class GuidedUNet:
         weights = torch.tensor(self.conditions.weights, dtype=torch.float32, device=latents.device)
         inputs = repeat(sampler.scale_model_input(latents, timestep), "b ... -> (g b) ...", g=len(weights))
         keys_values = [self._shown(key_value, span) for key_value in self.conditions.keys_values]
-        with self.scene_adapter.attached(self.unet, keys_values) as unet:
-            outputs = unet(inputs.to(unet.dtype), timestep, encoder_hidden_states=self.conditions.text).sample.float()
+        text = self.conditions.text if self.conditions.text.shape[1] == 1 else self.conditions.text[:, span]
+        with self.scene_adapter.attached(self.unet, keys_values) as unet, text_of_frames(unet, text):
+            outputs = unet(inputs.to(unet.dtype), timestep, encoder_hidden_states=text[:, 0]).sample.float()
         return torch.einsum("g,gb...->b...", weights, rearrange(outputs, "(g b) ... -> g b ...", g=len(weights)))
 
     def _shown(self, key_value: KeyValue, span: slice) -> KeyValue:

@@ -42,6 +42,7 @@ class FakePlanner:
                 transcript=[],
                 transcript_sha256="ab" * 32,
                 strategy="structure",
+                window=True,
                 degraded="no events" if prompt in ("hopeless", "vague") else None,
             )
             for prompt in prompts
@@ -52,7 +53,8 @@ class FakePipeline:
     """Draws each seed as a grey; checks frames as the real one does."""
 
     trained = TrainedRange(16, 8, 32, 32)
-    unet = scene_adapter = None
+    unet = None
+    scene_adapter = SimpleNamespace(untrained_labels=lambda dsg: [])
     calls: list[dict[str, Any]]
 
     def __init__(self) -> None:
@@ -154,11 +156,15 @@ def test_the_recipe_names_the_planners_model_that_was_chosen(run, planner, pipe,
 
 def test_options_reach_the_pipeline(run, planner, pipe, outputs: Path) -> None:
     options = {"--guidance": 2.5, "--scene-guidance": 3, "--negative": "rain", "--frames": 8, "--scheduler": "ddim"}
+    options |= {"--scene-mode": "broadcast", "--imagined-weight": 0.5}
     flat = [part for pair in options.items() for part in pair]
     assert run("generate", PROMPT, "-o", outputs / "o.mp4", "--steps", 2, "--scale", 3, "--fps", 4, *flat).code == 0
     call = pipe.calls[0]
     assert (call["guidance_scale"], call["scene_guidance_scale"], call["negative_prompt"]) == (2.5, 3, "rain")
     assert (call["num_frames"], call["num_inference_steps"], call["scheduler"]) == (8, 2, "ddim")
+    assert (call["scene_mode"], call["imagined_weight"]) == ("broadcast", 0.5)
+    recipe = read_recipe(outputs / "o.mp4")
+    assert (recipe["scene_mode"], recipe["imagined_weight"]) == ("broadcast", 0.5)
     assert read_mp4(outputs / "o.mp4").shape == (8, 96, 96, 3)
 
 
