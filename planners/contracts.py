@@ -42,7 +42,7 @@ class Call(BaseModel):
 class PlanResult(BaseModel):
     """A prompt's plan, its DSG after each stage in order, every call that led there, and what went wrong, if any.
 
-    ``strategy`` is how examples were chosen for the calls.
+    ``strategy`` is how examples were chosen for the calls, ``window`` whether imagination saw a segment's neighbours.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -53,6 +53,7 @@ class PlanResult(BaseModel):
     transcript: list[Call]
     degraded: str | None
     strategy: str = "structure"
+    window: bool = True
 
     @property
     def dsg(self) -> DynamicSceneGraph:

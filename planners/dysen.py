@@ -80,8 +80,9 @@ def _unmarked(text: str) -> str:
 class DysenPlanner:
     """Plans with any :class:`planners.engines.Engine`.
 
-    ``imagine=False`` ends after stage II; ``words`` are those that imagination may use, None for any. ``pool`` are the
-    demonstrations that are shown, and ``selector`` chooses among them; ``temperature`` 0 is greedy, and one below 0
+    ``imagine=False`` ends after stage II, ``window=False`` shows imagination one segment at a time, without its
+    neighbours; ``words`` are those that imagination may use, None for any. ``pool`` are the demonstrations that are
+    shown, and ``selector`` chooses among them; ``temperature`` 0 is greedy, and one below 0
     raises :class:`UserError`.
     """
 
@@ -90,6 +91,7 @@ class DysenPlanner:
         engine: Engine,
         *,
         imagine: bool = True,
+        window: bool = True,
         temperature: float = 0.0,
         pool: Sequence[Demonstration] | None = None,
         words: Vocabulary | None = None,
@@ -99,6 +101,7 @@ class DysenPlanner:
             raise UserError(f"temperature: {temperature:g}; give 0 (always the likeliest word) or more")
         self.engine = engine
         self.imagine = imagine
+        self.window = window
         self.words = words
         self.temperature = temperature
         self.pool = demonstrations() if pool is None else tuple(pool)
@@ -140,6 +143,7 @@ class DysenPlanner:
                 transcript=job.calls,
                 degraded="; ".join([job.failed] if job.failed else job.notes) or None,
                 strategy=self.selector.name,
+                window=self.window,
             )
             for job in jobs
         ]
@@ -224,7 +228,12 @@ class DysenPlanner:
             job.stages["imagined"] = job.stages["converted"]
         for index in range(max(map(len, raw.values()), default=0)):
             asked = [
-                (job, window_question(job.stages["imagined"], raw[id(job)], index, examples, self.words))
+                (
+                    job,
+                    window_question(
+                        job.stages["imagined"], raw[id(job)], index, examples, self.words, window=self.window
+                    ),
+                )
                 for job in jobs
                 if index < len(raw[id(job)])
             ]

@@ -1,4 +1,4 @@
-"""The little English grammar that code knows: function words and the base forms of verbs and nouns.
+"""The little English grammar that code knows: function words, the base forms of verbs and nouns, and back from them.
 
 What is a verb, who acts and what happens first is for the language model to say; these closed classes only tell
 function words from content words in the spans that it marks. Source: ours.
@@ -9,26 +9,27 @@ from __future__ import annotations
 import re
 
 
-def _set(words: str) -> frozenset[str]:
+def word_set(words: str) -> frozenset[str]:
+    """The words of a text as a set."""
     return frozenset(words.split())
 
 
-DETERMINERS = _set("a an the this that these those some any another other his her its their my your our")
-INDEFINITE = _set("a an another some")
-PRONOUNS = _set("he she it they him them who which")
-REFLEXIVES = _set("himself herself itself themselves each together")
-DIRECTIONS = _set("left right front back side forward backward forwards backwards")
+DETERMINERS = word_set("a an the this that these those some any another other his her its their my your our")
+INDEFINITE = word_set("a an another some")
+PRONOUNS = word_set("he she it they him them who which")
+REFLEXIVES = word_set("himself herself itself themselves each together")
+DIRECTIONS = word_set("left right front back side forward backward forwards backwards")
 NUMBERS = {"two": 2, "three": 3, "four": 4, "five": 5, "six": 6}
-LOCATIVE = _set("in on at under below above near beside by behind inside outside between among")
-PREPOSITIONS = LOCATIVE | _set(
+LOCATIVE = word_set("in on at under below above near beside by behind inside outside between among")
+PREPOSITIONS = LOCATIVE | word_set(
     "to into onto over through across around along from off out up down toward towards past against with for of"
 )
-LEADS = _set(
+LEADS = word_set(
     "and but then while before after as when once until first next later finally meanwhile suddenly afterwards"
 )
 FUNCTION_WORDS = DETERMINERS | PRONOUNS | LEADS | PREPOSITIONS | frozenset(NUMBERS)
 LEAD_PHRASES = ("at the same time", "after that", "in the end", "at last", "at first", "in the meantime")
-AUXILIARIES = _set("is are was were be been being has have had will does do did starts start begins begin")
+AUXILIARIES = word_set("is are was were be been being has have had will does do did starts start begins begin")
 
 _WORD = re.compile(r"\w+(?:['’-]\w+)*")
 _IRREGULAR_VERBS = """
@@ -42,6 +43,15 @@ grew grown; spin spun; swing swung; hang hung hanging; create creating; dig dug;
 shook shaken; tell told; say said; use used
 """
 _IRREGULAR = {form: base for line in _IRREGULAR_VERBS.split(";") for base, *forms in [line.split()] for form in forms}
+_IRREGULAR_PLURALS = {
+    "men": "man",
+    "women": "woman",
+    "children": "child",
+    "people": "person",
+    "mice": "mouse",
+    "geese": "goose",
+}
+_STRESSED_AT_THE_END = word_set("begin forget admit refer prefer permit")
 _KEPT_DOUBLES = ("ll", "ss", "zz", "ff")
 
 
@@ -89,16 +99,51 @@ def predicate_form(words: list[str]) -> str:
     return " ".join([base_form(rest[0]), *rest[1:]])
 
 
+def third_person(verb: str) -> str:
+    """The form after "she": walk is "walks", carry is "carries", be is "is"."""
+    irregular = {"be": "is", "have": "has"}
+    if verb in irregular:
+        return irregular[verb]
+    if re.search(r"[^aeiou]y$", verb):
+        return verb[:-1] + "ies"
+    return verb + ("es" if re.search(r"(s|x|z|ch|sh|[^aeiou]o)$", verb) else "s")
+
+
+def present_participle(verb: str) -> str:
+    """The form after "she is": walk is "walking", ride is "riding", run is "running"."""
+    if verb.endswith("ie"):
+        return verb[:-2] + "ying"
+    if verb.endswith("e") and not verb.endswith(("ee", "oe", "ye")) and verb != "be":
+        return verb[:-1] + "ing"
+    doubled = re.fullmatch(r"(?:[^aeiou]*|qu)[aeiouy][^aeiouwxy]", verb) or verb in _STRESSED_AT_THE_END
+    return verb + (verb[-1] if doubled else "") + "ing"
+
+
+def with_article(noun: str) -> str:
+    """A noun, or words that end in one, behind "a" or "an"."""
+    word = noun.lower()
+    like_you = word.startswith(("uni", "use", "usu", "eu", "one", "once")) and not word.startswith("unin")
+    vowel = (word[0] in "aeiou" and not like_you) or word.startswith(("hour", "honest", "honor", "honour", "heir"))
+    return f"{'an' if vowel else 'a'} {noun}"
+
+
+def plural(noun: str) -> str:
+    """The plural of a counted noun: "dog" twice is "dogs"."""
+    irregular = {one: many for many, one in _IRREGULAR_PLURALS.items()}
+    *first, last = noun.split()
+    return " ".join([*first, irregular.get(last) or third_person(last)])
+
+
+def is_plural(noun: str) -> bool:
+    """Whether a noun stands for several: "pigeons", "people"; "bus" and "grass" do not."""
+    last = noun.split()[-1]
+    looks_so = last.endswith("s") and not last.endswith(("ss", "us", "is")) and last not in ("lens", "gas", "canvas")
+    return last in _IRREGULAR_PLURALS or looks_so
+
+
 def singular(noun: str) -> str:
     """The singular of a counted noun: "two dogs" are two objects with the label "dog"."""
-    irregular = {
-        "men": "man",
-        "women": "woman",
-        "children": "child",
-        "people": "person",
-        "mice": "mouse",
-        "geese": "goose",
-    }
+    irregular = _IRREGULAR_PLURALS
     if noun in irregular:
         return irregular[noun]
     if noun.endswith("ies") and len(noun) > 4:

@@ -38,6 +38,7 @@ class Transcript(BaseModel):
     seed: int
     imagine: bool
     strategy: str = "structure"
+    window: bool = True
     sha256: str
     dsg_sha256: str
     calls: tuple[Call, ...]
@@ -52,6 +53,7 @@ class Transcript(BaseModel):
             seed=seed,
             imagine="polished" in result.stages,
             strategy=result.strategy,
+            window=result.window,
             sha256=result.transcript_sha256,
             dsg_sha256=_dsg_sha256(result.dsg),
             calls=tuple(result.transcript),
@@ -155,7 +157,9 @@ class ReplayPlanner:
         shown = any(m.role == "assistant" for call in kept.calls if call.attempt == 0 for m in call.messages)
         pool = None if shown else ()  # a tuned model is asked without worked examples
         engine = ReplayEngine(kept, self.where)
-        planner = DysenPlanner(engine, imagine=kept.imagine, pool=pool, selector=selector(kept.strategy))
+        planner = DysenPlanner(
+            engine, imagine=kept.imagine, window=kept.window, pool=pool, selector=selector(kept.strategy)
+        )
         [result] = planner.plan([kept.prompt], ticks=kept.ticks, seed=kept.seed)
         if result.transcript_sha256 != kept.sha256 or _dsg_sha256(result.dsg) != kept.dsg_sha256:
             raise UserError(f"{self.where}: replayed, it gives another plan than recorded; plan anew")

@@ -162,19 +162,24 @@ def window_question(
     index: int,
     examples: Sequence[SceneExample],
     words: Vocabulary | None = None,
+    *,
+    window: bool = True,
 ) -> Question[DynamicSceneGraph]:
-    """Ask what else segment ``index`` of ``raw`` shows; the answer is ``dsg`` with the lines added in its ticks."""
+    """Ask what else segment ``index`` of ``raw`` shows; the answer is ``dsg`` with the lines added in its ticks.
+
+    Without ``window`` the segment is shown alone, as if nothing came before or after (the paper's ablation).
+    """
     segment = raw[index]
     shown = []
     for example in examples:
         segments = example.dsg.segments()
         at = min(index, len(segments) - 1)
         enriched = enriched_example(example, upto=at)
-        shown.append((_window(enriched, segments, at), {"add": list(example.imagined[at][:MAX_ADDED])}))
+        shown.append((_window(enriched, segments, at, window), {"add": list(example.imagined[at][:MAX_ADDED])}))
     item = {"type": "string", "pattern": f"^{line_pattern(dsg, words, (segment.start, segment.end))}$"}
     return Question(
         step=f"imagine {index + 1}/{len(raw)}",
-        messages=chat("imagine", shown, _window(dsg, raw, index)),
+        messages=chat("imagine", shown, _window(dsg, raw, index, window)),
         json_schema=_object({"add": {"type": "array", "items": item, "minItems": 1, "maxItems": MAX_ADDED}}),
         max_tokens=32 + 32 * MAX_ADDED,
         check=lambda value: _add(dsg, _lines(value, "add"), segment.start, segment.end, "imagined"),
@@ -189,9 +194,9 @@ def enriched_example(example: SceneExample, upto: int | None = None) -> DynamicS
     return dsg
 
 
-def _window(dsg: DynamicSceneGraph, raw: Sequence[Segment], index: int) -> str:
-    before = dsg.at(raw[index - 1].start).facts if index else ()
-    after = raw[index + 1].graph.facts if index + 1 < len(raw) else ()
+def _window(dsg: DynamicSceneGraph, raw: Sequence[Segment], index: int, window: bool) -> str:
+    before = dsg.at(raw[index - 1].start).facts if window and index else ()
+    after = raw[index + 1].graph.facts if window and index + 1 < len(raw) else ()
     return "\n".join(
         (
             dsg.prompt,

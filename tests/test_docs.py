@@ -60,3 +60,14 @@ def test_the_readmes_pins_are_those_of_the_model_store() -> None:
         pin = f"{known.distribution}=={known.version}"
         assert pin in README
         assert f"{name}:{pin}" in makefile
+
+
+def test_the_page_on_generation_names_every_option_of_its_own_and_none_that_does_not_exist() -> None:
+    page = (ROOT / "docs" / "generation.md").read_text(encoding="utf-8").partition("## Figures")[0]
+    reference = markdown()
+    named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", page)) - {"--help"}
+    assert named <= set(re.findall(r"--[a-z][a-z-]+", reference))
+    section = reference[reference.index("## dysenvdm generate") : reference.index("## dysenvdm plan")]
+    options = set(re.findall(r"--[a-z][a-z-]+", " ".join(re.findall(r"^\| `([^`]+)`", section, re.MULTILINE))))
+    of_other_pages = {"--output", "--planner", "--planner-option", "--base-url", "--no-plan", "--model"}
+    assert options - named == of_other_pages

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from typing import Any
 
 from rich.console import Console
@@ -21,6 +22,19 @@ def plain(text: str) -> str:
 def say(message: str, style: str = "") -> None:
     """One line for a person, on standard error, so that standard output stays data."""
     err.print(Text(plain(message), style=style), soft_wrap=True)
+
+
+def say_warnings() -> None:
+    """Have warnings meant for users said in one line, as errors are; all others keep Python's form."""
+    python = warnings.showwarning
+
+    def show(message: Warning | str, category: type[Warning], *rest: Any) -> None:
+        if category.__name__ == "TextCutWarning":  # its module is not loaded just to ask
+            say(f"warning: {message}", "yellow")
+        else:
+            python(message, category, *rest)
+
+    warnings.showwarning = show  # type: ignore[assignment]
 
 
 def print_json(data: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from dysenvdm.cli.console import out, plain, say
+from dysenvdm.cli.console import out, plain, print_json, say
 from dysenvdm.files import check_parent
 from planners.dsg import SOURCES, DSGError, DynamicSceneGraph, Segment, UserError
 
@@ -144,6 +145,46 @@ def audit(file: DsgFile) -> None:
     out.print(table)
     if any(found.ungrounded or found.against for found in findings):
         raise typer.Exit(1)
+
+
+@app.command()
+def prompt(
+    file: DsgFile,
+    windows: Annotated[
+        int | None, typer.Option(min=1, max=1024, help="One prompt for each of so many windows.")
+    ] = None,
+    segments: Annotated[
+        bool, typer.Option("--segments", help="One prompt for each run of equal scene graphs.")
+    ] = False,
+    stated_only: Annotated[bool, typer.Option("--stated-only", help="Leave out what was imagined.")] = False,
+    max_words: Annotated[
+        int | None, typer.Option(min=1, help="Imagined facts, then last sentences, go where a prompt is longer.")
+    ] = None,
+    frames: Annotated[int, typer.Option(min=1, max=4096, help="Of the video, to say which frames a window has.")] = 16,
+    fps: Annotated[int, typer.Option(min=1, max=120, help="Of the video, to say a window's seconds.")] = 8,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a list of objects, one per prompt.")] = False,
+) -> None:
+    """Tell the scene graph in English, as the prompt of any text-to-video model, or as one prompt per window."""
+    from dysenvdm.cli.telling import told_windows
+
+    if windows and segments:
+        raise UserError("--segments: the segments are the windows; leave out --windows")
+    dsg = DynamicSceneGraph.load(file)
+    told = told_windows(
+        dsg.veto(["imagined", "polished"]) if stated_only else dsg,
+        windows="segments" if segments else windows,
+        max_words=max_words,
+        frames=frames,
+        fps=fps,
+    )
+    if as_json:
+        print_json([asdict(window) for window in told])
+        return
+    for window in told:
+        where = (
+            f"{window.start_second:.2f}-{window.end_second:.2f} s, frames {window.first_frame}-{window.last_frame}: "
+        )
+        out.print(plain(f"{where if windows or segments else ''}{window.text}"), markup=False, soft_wrap=True)
 
 
 def _save_changed(before: DynamicSceneGraph, after: DynamicSceneGraph, output: Path) -> None:

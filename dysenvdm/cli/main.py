@@ -12,10 +12,10 @@ import typer
 from typer.core import TyperGroup
 
 from dysenvdm import __version__
-from dysenvdm.cli.console import out, say
+from dysenvdm.cli.console import out, say, say_warnings
 from planners.dsg import UserError
 
-COMMANDS = ("generate", "plan", "dsg", "planners", "models", "stage", "train", "doctor")
+COMMANDS = ("generate", "plan", "dsg", "planners", "models", "backbone", "stage", "train", "doctor")
 """In the order of ``--help``; each is a module of this folder with a typer ``app``."""
 
 OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "DO_NOT_TRACK": "1", "VLLM_NO_USAGE_STATS": "1"}
@@ -54,6 +54,7 @@ def start(
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run one command and exit: 0 done, 1 the answer is "no", 2 a user's mistake (one line says what to mend)."""
     os.environ.update(OFFLINE)  # before any library reads them
+    say_warnings()
     # Accelerate imports DeepSpeed where it is installed, and DeepSpeed complains about every machine without a GPU.
     logging.getLogger("DeepSpeed").addFilter(lambda record: "Setting accelerator to CPU" not in record.getMessage())
     try:

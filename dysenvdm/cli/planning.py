@@ -15,14 +15,26 @@ if TYPE_CHECKING:
     from planners.contracts import PlanResult
 
 MAX_BATCH = 1000
+PLANNING = "Planning"
+"""Panel of ``--help``."""
 
 PlannerOptions = Annotated[
     list[str] | None,
-    typer.Option("--planner-option", metavar="KEY=VALUE", help="A planner's own option; may be given often."),
+    typer.Option(
+        "--planner-option",
+        metavar="KEY=VALUE",
+        help="A planner's own option; may be given often.",
+        rich_help_panel=PLANNING,
+    ),
 ]
 BaseUrl = Annotated[
     str | None,
-    typer.Option("--base-url", metavar="URL", help="Where --planner openai asks; as --planner-option base_url=URL."),
+    typer.Option(
+        "--base-url",
+        metavar="URL",
+        help="Where --planner openai asks; as --planner-option base_url=URL.",
+        rich_help_panel=PLANNING,
+    ),
 ]
 
 

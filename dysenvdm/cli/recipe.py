@@ -40,12 +40,33 @@ class Settings:
     fps: int
     scale: int
     ticks: int
+    width: int | None = None
+    height: int | None = None
+    """Pixels, or None for the model's own."""
+    window: int | None = None
+    overlap: int | None = None
+    """Frames, or None for what the model's trained length gives."""
+    dtype: str = "fp32"
+    compiled: bool = False
+    scene_mode: str | None = None
+    """What a frame sees of the scene graph, None for what the model was trained to see; "prompts": its text is written
+    from it (``planners.narration``)."""
+    imagined_weight: float = 1.0
+    first_frame: dict[str, str | None] | None = None
+    """SHA-256 of the picture's file, and how it was fitted."""
+    loras: tuple[dict[str, str | float], ...] = ()
+    """Name and scale of each; their hashes are among the weights."""
 
 
 def recipe(
-    settings: Settings, prompt: str, seed: int, origin: Origin, weights: dict[str, dict[str, str]]
+    settings: Settings,
+    prompt: str,
+    seed: int,
+    origin: Origin,
+    weights: dict[str, dict[str, str]],
+    edit_of: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """One video's recipe; ``weights`` are model name -> file -> SHA-256."""
+    """One video's recipe; ``weights`` are model name -> file -> SHA-256, ``edit_of`` what it is an edit of."""
     return {
         "format": FORMAT,
         "prompt": prompt,
@@ -55,6 +76,7 @@ def recipe(
         "dsg": origin.dsg.to_dict() if origin.dsg else None,
         "transcript_sha256": origin.transcript_sha256,
         "degraded": origin.degraded,
+        "edit_of": edit_of,
         "weights": weights,
         "versions": {
             "dysenvdm": __version__,

@@ -27,7 +27,7 @@ from dysenvdm.files import sha256
 from dysenvdm.models import locate, write_manifest
 from dysenvdm.pipeline import EMPTY_SCENE, DysenVDMPipeline, mixed_noise
 from dysenvdm.scene_attention import SceneAdapter
-from dysenvdm.scene_tensors import SceneTensors
+from dysenvdm.scene_tensors import SceneTensors, labels_of, without_imagined
 from dysenvdm.sheet import contact_sheet
 from dysenvdm.text import TextEncoder
 from dysenvdm.training.autoencoder import reconstruction_psnr, stills_of, to_images
@@ -38,6 +38,8 @@ VALIDATION_TIMESTEPS = (100, 300, 500, 700, 900)
 SCENE_TIMESTEPS = (500, 900)
 ENCODED_AT_ONCE = 256
 """Frames in one pass of the encoder; bounds memory."""
+CLIPS_NOTED = 4000
+"""Clips whose labels are noted as trained on; many more would name no other."""
 CAPTIONS_KEPT = {"cpu": 2**15, "cuda": 2**18}
 """Captions whose encoding is remembered: some 30 tokens of 384 half-precision numbers each, 0.8 or 6 GB."""
 
@@ -58,11 +60,6 @@ def build_scheduler() -> DDIMScheduler:
         clip_sample=False,
         set_alpha_to_one=True,
     )
-
-
-def without_imagined(dsg: DynamicSceneGraph) -> DynamicSceneGraph:
-    """The DSG as a planner gives it that imagines nothing."""
-    return dsg.veto(["imagined", "polished"])
 
 
 class DenoiserLoss(nn.Module):
@@ -144,7 +141,9 @@ class DenoiserPhase:
             name: device.type == "cpu" or "temp_attentions" in name or "transformer_in" in name for name in fused
         }
         self.unet.set_attn_processor({name: AttnProcessor() if written_out[name] else fused[name] for name in fused})
-        self.scene_adapter = SceneAdapter.for_unet(self.unet, label_dim=self.text_encoder.width).to(device)
+        self.scene_adapter = SceneAdapter.for_unet(
+            self.unet, label_dim=self.text_encoder.width, **recipe.scene.model_dump()
+        ).to(device)
         if recipe.model.init:
             self._start_from(recipe.model.init)
         self._known: dict[str, Tensor] = {}
@@ -175,7 +174,10 @@ class DenoiserPhase:
                 part.load_state_dict(load_file(weights))
             except RuntimeError:
                 preset = self.recipe.model.preset
-                raise UserError(f"model.init: {weights} is not of preset {preset!r}; use the preset it has") from None
+                raise UserError(
+                    f"model.init: {weights} is not of preset {preset!r} with this recipe's scene section; "
+                    f"use the preset and the switches it has"
+                ) from None
 
     def _cache_key(self) -> str:
         weights = sha256(self.vae_folder / "diffusion_pytorch_model.safetensors")
@@ -209,7 +211,7 @@ class DenoiserPhase:
             caption, dsg = self._dropped(sample, rng) if timestep is None else (sample.caption, sample.dsg)
             captions.append(caption)
             dsgs.append(dsg)
-        texts, scene = SceneTensors.numbered(dsgs)
+        texts, scene = SceneTensors.numbered(dsgs, self.scene_adapter.positions)
         inputs = {
             "captions": captions,
             "scene": (texts, scene),
@@ -305,6 +307,7 @@ class DenoiserPhase:
             text_encoder=self.text_encoder,
             scheduler=self.scheduler,
             shared_noise=self.recipe.train.shared_noise,
+            trained_frames=self.recipe.data.frames,
         )
 
     def sheet(self, count: int = 4) -> Image.Image:
@@ -327,8 +330,18 @@ class DenoiserPhase:
             top += sheet.height
         return whole
 
+    def trained_labels(self) -> list[str]:
+        """All labels of the corpus, of a long one those of its first clips."""
+        data = self.recipe.data
+        unseen = partial(load_sample, frames=data.frames, size=data.size, ticks=data.ticks, render=False)
+        read: Read = self.corpus.read if self.corpus else unseen
+        clips = range(min(data.clips, CLIPS_NOTED) if data.clips else CLIPS_NOTED)
+        dsgs = (read(clip, clip, np.random.default_rng(clip)).dsg for clip in clips)
+        return sorted({label.lower() for dsg in dsgs for label in labels_of(dsg)})
+
     def export(self, folder: Path) -> None:
-        """Save the whole pipeline with 16-bit weights."""
+        """Save the whole pipeline with 16-bit weights, and with the labels that it was trained on."""
+        self.scene_adapter.register_to_config(trained_labels=self.trained_labels())
         pipeline = self.pipeline()
         for part in (pipeline.vae, pipeline.unet, pipeline.scene_adapter):
             part.half()

@@ -282,7 +282,7 @@ def _join_ranks() -> tuple[int, int, torch.device]:
 
 def _claim_run_folder(recipe: Recipe, rank: int) -> None:
     """Write the resolved recipe into the run folder; refuse a folder that holds a run of something else."""
-    check_run_folder(recipe, recipe.run, ("name", "phase", "seed", "data", "model"))
+    check_run_folder(recipe, recipe.run, ("name", "phase", "seed", "data", "model", "scene"))
     dist.barrier()
     if rank == 0:
         write_recipe(recipe, recipe.run)

@@ -61,6 +61,29 @@ class ModelSection(Section):
     text_encoder: str = "all-minilm-l6-v2"
 
 
+class SceneSection(Section):
+    """The denoiser's scene adapter: the switches of :class:`dysenvdm.scene_attention.SceneAdapter`.
+
+    ``mode: none`` trains the text-only twin: same clips, same steps, same network, no scene.
+    """
+
+    width: int = Field(128, ge=1)
+    layers: int = Field(2, ge=1)
+    heads: int = Field(4, ge=1)
+    encoder: Literal["rgtrm", "recurrent_gnn"] = "rgtrm"
+    laplacian: int = Field(0, ge=0)
+    weisfeiler_lehman: int = Field(0, ge=0)
+    recurrence: bool = True
+    phases: bool = True
+    mode: Literal["aligned", "broadcast", "none", "shuffled"] = "aligned"
+
+    @model_validator(mode="after")
+    def _check(self) -> SceneSection:
+        if self.width % self.heads:
+            raise ValueError(f"width {self.width} cannot be shared by {self.heads} heads; use a multiple")
+        return self
+
+
 class LossSection(Section):
     """Loss weights. The first three are the autoencoder's, the others the denoiser's.
 
@@ -172,6 +195,7 @@ class Recipe(Section):
     seed: int = Field(0, ge=0)
     data: DataSection = DataSection()
     model: ModelSection
+    scene: SceneSection = SceneSection()
     loss: LossSection = LossSection()
     degrade: DegradeSection = DegradeSection()
     train: TrainSection
@@ -190,6 +214,8 @@ class Recipe(Section):
             raise ValueError("train.stills and train.coarse: an autoencoder sees stills in any case; leave them out")
         if self.phase != "denoiser" and self.model.init is not None:
             raise ValueError("model.init: only the denoiser phase starts from exported weights; leave it out")
+        if self.phase != "denoiser" and self.scene != SceneSection():
+            raise ValueError("scene: only the denoiser phase has a scene adapter; leave it out")
         clash = _OURS & self.deepspeed.keys()
         if clash:
             raise ValueError(f"deepspeed.{min(clash)}: comes from the train section; set it there")

@@ -11,13 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from torch import Tensor
 
-from dysenvdm.backbones import UNetConfig, VAEConfig, build_unet, build_vae
 from dysenvdm.pipeline import SCHEDULERS, Cancelled, DysenVDMPipeline, guidance_branches
-from dysenvdm.scene_attention import SceneAdapter
-from dysenvdm.text import TextEncoder
 from planners.dsg import DynamicSceneGraph, Fact, SceneObject, UserError
 
 FRAMES, STEPS = 4, 3
@@ -33,30 +29,6 @@ def scene(label: str, predicate: str, ticks: int = 4) -> DynamicSceneGraph:
 
 
 SCENES = [scene("girl", "walk"), scene("dog", "jump", ticks=2)]
-
-
-@pytest.fixture
-def pipeline(store: Path) -> DysenVDMPipeline:
-    torch.manual_seed(0)
-    sizes = UNetConfig(
-        channels=(16, 32), attention=(False, True), head_width=8, norm_groups=8, latent_size=8, text_width=32
-    )
-    unet = build_unet(sizes)
-    adapter = SceneAdapter.for_unet(unet, width=16, heads=2)
-    for site in adapter.sites:  # as if trained
-        torch.nn.init.normal_(site.output.weight, std=0.5)
-    vae = build_vae(VAEConfig(channels=(8, 16), norm_groups=4, sample_size=16))
-    vae.register_to_config(scaling_factor=0.5)
-    scheduler = DDIMScheduler(
-        beta_start=0.00085,
-        beta_end=0.012,
-        beta_schedule="scaled_linear",
-        prediction_type="v_prediction",
-        rescale_betas_zero_snr=True,
-        timestep_spacing="trailing",
-        clip_sample=False,
-    )
-    return DysenVDMPipeline(vae.eval(), unet.eval(), adapter.eval(), TextEncoder.from_store(), scheduler)
 
 
 def latents_of(pipeline: DysenVDMPipeline, *args: Any, **options: Any) -> Tensor:
@@ -282,3 +254,47 @@ def test_whole_numbers_are_scales_too(pipeline: DysenVDMPipeline) -> None:
     options: dict[str, Any] = {"seeds": [0], "num_frames": 4, "num_inference_steps": 2}
     whole, decimal = (pipeline(PROMPTS[:1], None, **options, guidance_scale=scale) for scale in (4, 4.0))
     assert np.array_equal(whole, decimal)
+
+
+IMAGINED = SCENES[0].extended([Fact(subject="it", attribute="red", start=0, end=4, source="imagined")])
+
+
+@pytest.mark.parametrize("guidance", [1.0, 2.0])
+@pytest.mark.parametrize(("weight", "other"), [(0.0, SCENES[0]), (1.0, IMAGINED)])
+def test_imagined_weight_0_is_a_veto_and_1_changes_nothing(
+    pipeline: DysenVDMPipeline, weight: float, other: DynamicSceneGraph, guidance: float
+) -> None:
+    said: dict[str, Any] = {"seeds": [1], "guidance_scale": guidance}
+    weighed = latents_of(pipeline, PROMPTS[:1], [IMAGINED], **said, imagined_weight=weight)
+    assert torch.equal(weighed, latents_of(pipeline, PROMPTS[:1], [other], **said))
+
+
+def test_imagined_weight_goes_on_from_stated_to_full_and_beyond(pipeline: DysenVDMPipeline) -> None:
+    """One DDIM step, which is linear in the prediction."""
+    said: dict[str, Any] = {"seeds": [1], "num_inference_steps": 1, "guidance_scale": 1.5, "scene_guidance_scale": 2.5}
+    stated, half, full, double = (
+        latents_of(pipeline, PROMPTS[:1], [IMAGINED], **said, imagined_weight=weight) for weight in (0, 0.5, 1, 2)
+    )
+    assert (full - stated).abs().max() > 1e-3
+    torch.testing.assert_close(half, (stated + full) / 2, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(double, 2 * full - stated, atol=1e-4, rtol=1e-4)
+
+
+def test_imagined_weight_costs_nothing_where_nothing_is_imagined(
+    pipeline: DysenVDMPipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scales = {"guidance_scale": 3.0, "scene_guidance_scale": 3.0, "imagined_weight": 0.5}
+    assert evaluations(pipeline, monkeypatch, dsgs=SCENES[:1], **scales) == 2
+    assert evaluations(pipeline, monkeypatch, dsgs=[IMAGINED], **scales) == 3
+
+
+@pytest.mark.parametrize("weight", [-0.5, float("nan"), float("inf")])
+def test_imagined_weight_below_nothing_is_refused(pipeline: DysenVDMPipeline, weight: float) -> None:
+    with pytest.raises(UserError, match=r"imagined weight: .*give 0"):
+        latents_of(pipeline, PROMPTS[:1], [IMAGINED], seeds=[1], imagined_weight=weight)
+
+
+def test_a_scene_of_more_nodes_than_the_model_takes_is_refused(pipeline: DysenVDMPipeline) -> None:
+    pipeline.scene_adapter.max_nodes = 2
+    with pytest.raises(UserError, match="1 objects and 2 facts are 3 nodes, this model takes 2"):
+        latents_of(pipeline, PROMPTS[:1], [IMAGINED], seeds=[1])

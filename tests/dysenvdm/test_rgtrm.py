@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -10,8 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from dysenvdm.rgtrm import LOGIT_LIMIT, GraphTransformerLayer, RecurrentGraphTransformer, TickEdges
-from dysenvdm.scene_tensors import NO_EDGE, SceneTensors
+from benchmarks.loop_twin import LoopLayer, loop_encode, neighbours
+from dysenvdm.rgtrm import GraphTransformerLayer, RecurrentGraphTransformer, TickEdges
+from dysenvdm.scene_positions import Positions
+from dysenvdm.scene_tensors import SceneTensors
 from planners.dsg import DynamicSceneGraph, Fact, SceneObject
 
 WIDTH, HEADS = 16, 2
@@ -133,67 +134,6 @@ def test_every_parameter_learns() -> None:
     assert still == []
 
 
-class SlowLayer:
-    """METHOD section 2 with one Python loop per index."""
-
-    def __init__(self, layer: GraphTransformerLayer, scene: SceneTensors) -> None:
-        self.layer, self.scene, self.width = layer, scene, WIDTH // HEADS
-
-    def neighbours(self, video: int, tick: int, node: int) -> list[int]:
-        active = self.scene.active[video, tick]
-        linked = self.scene.edges[video, node] != NO_EDGE
-        return [j for j in range(len(linked)) if linked[j] and active[j]]
-
-    def heads(self, vector: Tensor) -> list[Tensor]:
-        return list(vector.split(self.width))
-
-    def attend(self, logits: list[Tensor], values: list[Tensor]) -> Tensor:
-        weights = torch.stack(logits).softmax(0)
-        return sum(w * v for w, v in zip(weights, values, strict=True))
-
-    def memories(self, states: Tensor, video: int) -> list[Tensor]:
-        cell, nodes = self.layer.memory, range(states.shape[1])
-        memory = torch.tanh(cell.first(states[0]))
-        before = [memory]
-        for tick in range(states.shape[0] - 1):
-            after = memory.clone()
-            for i in nodes:
-                if not self.scene.active[video, tick, i]:
-                    continue
-                query, heard = self.heads(cell.query(memory[i])), []
-                for head in range(HEADS):
-                    keys, values = [], []
-                    for j in self.neighbours(video, tick, i):
-                        key, value = cell.key_value(states[tick, j]).split(WIDTH)
-                        keys.append(query[head] @ self.heads(key)[head] / math.sqrt(self.width))
-                        values.append(self.heads(value)[head])
-                    heard.append(self.attend(keys, values))
-                new, keep = cell.gates(torch.cat([memory[i], *heard])).split(WIDTH)
-                keep = keep.sigmoid()
-                after[i] = (1 - keep) * new.tanh() + keep * memory[i]
-            memory = after
-            before.append(memory)
-        return before
-
-    def node(
-        self, states: Tensor, memory: Tensor, edges: dict[tuple[int, ...], Tensor], where: tuple[int, ...]
-    ) -> Tensor:
-        video, tick, i = where
-        heard = []
-        for head in range(HEADS):
-            logits, values = [], []
-            for j in self.neighbours(video, tick, i):
-                for source in (states[tick, j], memory[j]):
-                    logits.append(self.scores(states[tick, i], source, edges[(*where, j)])[head].sum())
-                    values.append(self.heads(self.layer.key_value(source)[WIDTH:])[head])
-            heard.append(self.attend([x.clamp(-LOGIT_LIMIT, LOGIT_LIMIT) for x in logits], values))
-        return self.layer.node_update(states[tick, i], torch.cat(heard))
-
-    def scores(self, receiver: Tensor, sender: Tensor, edge: Tensor) -> list[Tensor]:
-        query, key = self.layer.query(receiver), self.layer.key_value(sender)[:WIDTH]
-        return self.heads(query * key / math.sqrt(self.width) * self.layer.edge(edge))
-
-
 def test_a_layer_equals_its_slow_twin() -> None:
     torch.manual_seed(1)
     dsg = WALK.extended([fact("dog", "jump", 2, 4, "box")])
@@ -208,17 +148,25 @@ def test_a_layer_equals_its_slow_twin() -> None:
     named = {}
     for edge, receiver, sender in zip(range(len(edges)), where.receiver.tolist(), where.sender.tolist(), strict=True):
         named[(receiver // (ticks * size), receiver // size % ticks, receiver % size, sender % size)] = edge
-    slow = SlowLayer(layer, scene)
     vectors = {key: edges[edge] for key, edge in named.items()}
-    for video in range(2):
-        memories = slow.memories(states[video], video)
-        for tick, i in scene.active[video].nonzero().tolist():
-            expected = slow.node(states[video], memories[tick], vectors, (video, tick, i))
-            torch.testing.assert_close(fast_nodes[video, tick, i], expected)
-            for j in slow.neighbours(video, tick, i):
-                key = (video, tick, i, j)
-                scores = torch.cat(slow.scores(states[video, tick, i], states[video, tick, j], vectors[key]))
-                torch.testing.assert_close(fast_edges[named[key]], layer.edge_update(vectors[key], scores))
+    slow_nodes, slow_edges = LoopLayer(layer, scene)(states, vectors)
+    torch.testing.assert_close(fast_nodes[scene.active], slow_nodes[scene.active])
+    for key, edge in named.items():
+        torch.testing.assert_close(fast_edges[edge], slow_edges[key])
     assert len(named) == sum(
-        len(slow.neighbours(v, t, i)) for v, t, i in scene.active.nonzero().tolist()
+        len(neighbours(scene, v, t, i)) for v, t, i in scene.active.nonzero().tolist()
     )  # no edge but between active neighbours
+
+
+@pytest.mark.parametrize("recurrence", [True, False])
+def test_the_whole_encoder_equals_its_slow_twin(recurrence: bool) -> None:
+    """In single precision, with positions, for a batch of unlike scenes."""
+    torch.manual_seed(2)
+    positions = Positions(laplacian=3, weisfeiler_lehman=1)
+    model = RecurrentGraphTransformer(8, WIDTH, 2, HEADS, positions=positions, recurrence=recurrence)
+    torch.nn.init.normal_(model.null)
+    dsg = WALK.extended([fact("dog", "jump", 2, 4, "box"), fact("girl", "wave", 3, 5)])
+    scene = SceneTensors.from_dsgs([dsg, SMALL, EMPTY], embed, positions)
+    with torch.no_grad():
+        for got, expected in zip(model(scene), loop_encode(model, scene), strict=True):
+            torch.testing.assert_close(got, expected, atol=1e-5, rtol=1e-5)

@@ -225,6 +225,17 @@ def test_without_imagination_nothing_is_imagined(oracle: Callable[..., Any]) -> 
     assert not any(call.step.startswith(("imagine", "polish")) for result in results for call in result.transcript)
 
 
+def test_without_the_window_a_segment_is_imagined_as_if_it_were_alone(oracle: Callable[..., Any]) -> None:
+    def seen(**options: bool) -> set[str]:
+        results = DysenPlanner(oracle(), **options).plan(PROMPTS, ticks=6, seed=0)
+        calls = [call for result in results for call in result.transcript if call.step.startswith("imagine")]
+        asked = [m.content for call in calls for m in call.messages if m.role == "user" and "\nnow: " in m.content]
+        return {line for text in asked for line in text.splitlines() if line.startswith(("before: ", "next: "))}
+
+    assert seen(window=False) == {"before: -", "next: -"}
+    assert len(seen()) > 2
+
+
 def test_progress_rises_from_zero_to_one(oracle: Callable[..., Any]) -> None:
     seen: list[tuple[str, float]] = []
     DysenPlanner(oracle()).plan(

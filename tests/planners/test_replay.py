@@ -66,6 +66,11 @@ def test_every_demonstration_replays_to_the_same_plan(oracle: Callable[..., Any]
         assert again.transcript_sha256 == result.transcript_sha256
 
 
+def test_a_plan_without_the_window_replays_without_it(oracle: Callable[..., Any], folder: Path) -> None:
+    [result] = DysenPlanner(oracle(), window=False).plan(PROMPTS[:1], ticks=6, seed=0)
+    assert ReplayPlanner(record(result, folder / "one.json")).plan(PROMPTS[:1], ticks=6, seed=0) == [result]
+
+
 @settings(max_examples=30)
 @given(
     prompt=st.sampled_from(PROMPTS),

@@ -14,7 +14,9 @@ from PIL import Image
 from safetensors.numpy import save_file
 
 from dysenvdm import models, pipeline
-from dysenvdm.cli import generate as command
+from dysenvdm.cli import making
+from dysenvdm.generation.limits import TrainedRange
+from dysenvdm.generation.windows import Windows
 from dysenvdm.video import read_mp4, read_recipe
 from planners import plugins
 from planners.dsg import DynamicSceneGraph, UserError
@@ -40,6 +42,7 @@ class FakePlanner:
                 transcript=[],
                 transcript_sha256="ab" * 32,
                 strategy="structure",
+                window=True,
                 degraded="no events" if prompt in ("hopeless", "vague") else None,
             )
             for prompt in prompts
@@ -49,7 +52,9 @@ class FakePlanner:
 class FakePipeline:
     """Draws each seed as a grey; checks frames as the real one does."""
 
-    config = {"frame_multiple": 4}  # noqa: RUF012
+    trained = TrainedRange(16, 8, 32, 32)
+    unet = None
+    scene_adapter = SimpleNamespace(untrained_labels=lambda dsg: [])
     calls: list[dict[str, Any]]
 
     def __init__(self) -> None:
@@ -60,10 +65,16 @@ class FakePipeline:
         if any("64 tokens" in prompt for prompt in prompts):
             raise UserError("prompt: too many tokens; shorten the prompt")
 
-    def check_inputs(self, prompts: Any, dsgs: Any, seeds: Any, frames: int, steps: int) -> None:
-        del prompts, dsgs, seeds, steps
+    def check_inputs(self, prompts: Any, dsgs: Any, seeds: Any, frames: int, steps: int, *size: Any) -> None:
+        del prompts, dsgs, seeds, steps, size
         if frames % 4:
             raise UserError(f"frames: {frames} is not a multiple of 4")
+
+    def windows(self, frames: int, window: int | None, overlap: int | None) -> Windows:
+        return Windows.of(frames, window or 16, overlap, 4)
+
+    def to(self, device: Any) -> None:
+        assert str(device) == "cpu"
 
     def __call__(self, prompts: list[str], dsgs: Any, **options: Any) -> np.ndarray:
         self.calls.append({"prompts": prompts, "dsgs": dsgs, **options})
@@ -94,7 +105,7 @@ def pipe(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakePipeline:
     for name in ("mine", models.TEXT_MODEL, models.PLANNER_MODEL):
         models.import_model(name, source)
     fake = FakePipeline()
-    monkeypatch.setattr(pipeline.DysenVDMPipeline, "from_pretrained", lambda _folder: fake)
+    monkeypatch.setattr(pipeline.DysenVDMPipeline, "from_pretrained", lambda _folder, dtype: fake)
     return fake
 
 
@@ -145,11 +156,15 @@ def test_the_recipe_names_the_planners_model_that_was_chosen(run, planner, pipe,
 
 def test_options_reach_the_pipeline(run, planner, pipe, outputs: Path) -> None:
     options = {"--guidance": 2.5, "--scene-guidance": 3, "--negative": "rain", "--frames": 8, "--scheduler": "ddim"}
+    options |= {"--scene-mode": "broadcast", "--imagined-weight": 0.5}
     flat = [part for pair in options.items() for part in pair]
     assert run("generate", PROMPT, "-o", outputs / "o.mp4", "--steps", 2, "--scale", 3, "--fps", 4, *flat).code == 0
     call = pipe.calls[0]
     assert (call["guidance_scale"], call["scene_guidance_scale"], call["negative_prompt"]) == (2.5, 3, "rain")
     assert (call["num_frames"], call["num_inference_steps"], call["scheduler"]) == (8, 2, "ddim")
+    assert (call["scene_mode"], call["imagined_weight"]) == ("broadcast", 0.5)
+    recipe = read_recipe(outputs / "o.mp4")
+    assert (recipe["scene_mode"], recipe["imagined_weight"]) == ("broadcast", 0.5)
     assert read_mp4(outputs / "o.mp4").shape == (8, 96, 96, 3)
 
 
@@ -179,7 +194,7 @@ def test_a_batch_is_planned_at_once_and_seeded_one_by_one(run, planner, pipe, ou
     assert done.code == 0, done.err
     assert planner.calls[0]["prompts"] == prompts
     assert [seed for call in pipe.calls for seed in call["seeds"]] == list(range(10, 16))
-    assert max(len(call["prompts"]) for call in pipe.calls) == command.AT_ONCE
+    assert max(len(call["prompts"]) for call in pipe.calls) == making.AT_ONCE
     assert names(outputs / "all") == {
         f"{i:04d}{s}" for i in range(1, 7) for s in (".mp4", ".json", ".png", ".dsg.json")
     }

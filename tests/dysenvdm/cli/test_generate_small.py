@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +65,7 @@ def test_generate_writes_a_video_that_repeats_and_obeys_edits(
         (["--frames", "10"], "multiple of 4"),
         (["--frames", "4"], "4 cannot show a scene graph of 8 ticks"),
         (["--scheduler", "nothing"], "there are: "),
+        (["--scene-mode", "sometimes"], "'sometimes'"),
         (["--negative", "a dog jump " * 40], "tokens"),
         (["--guidance", "1", "--negative", "a dog"], "no effect at guidance 1"),
     ],
@@ -82,3 +84,19 @@ def test_a_changed_weight_file_is_refused(run, only_line, model: Path, dsg_file:
     done = run("generate", "--dsg", dsg_file, "-o", tmp_path / "out.mp4", "--model", model)
     assert "SHA-256" in only_line(done)
     assert not (tmp_path / "out.mp4").exists()
+
+
+def test_labels_that_the_model_was_not_trained_on_are_named_and_drawn_all_the_same(
+    run, model: Path, dsg: DynamicSceneGraph, tmp_path: Path
+) -> None:
+    config = model / "scene_adapter" / "config.json"
+    said = {**json.loads(config.read_text()), "trained_labels": ["girl", "walk to", "jump over"]}
+    config.write_text(json.dumps(said))
+    dsg.replace(prompt="the girl walk to the box").save(tmp_path / "scene.json")
+    done = run(
+        "generate", "--dsg", tmp_path / "scene.json", "-o", tmp_path / "out.mp4", "--model", model, "--frames", 8,
+        "--steps", 1,
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    assert "warning: small was not trained to draw 'box'; expect what resembles it" in done.err
+    assert (tmp_path / "out.mp4").is_file()

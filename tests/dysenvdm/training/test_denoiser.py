@@ -218,3 +218,30 @@ def test_a_run_can_start_from_exported_weights(tmp_path: Path) -> None:
         run(path, [f"run={tmp_path / 'b'}", f"model.init={tmp_path}"])
     with pytest.raises(UserError, match=r"not of preset 'nano'"):
         run(path, [f"run={tmp_path / 'c'}", f"model.init={first}", "model.preset=nano"])
+
+
+def test_the_text_only_twin_is_trained_and_used_without_scenes(tmp_path: Path) -> None:
+    switches = ["scene.mode=none", "scene.laplacian=2", "scene.weisfeiler_lehman=1", "scene.phases=false"]
+    folder = run(recipe_file(tmp_path), switches)
+    pipeline = DysenVDMPipeline.from_pretrained(folder)
+    config = pipeline.scene_adapter.config
+    assert (config["mode"], config["laplacian"], config["weisfeiler_lehman"]) == ("none", 2, 1)
+    dsgs = [sample(i, frames=8).dsg for i in range(2)]
+    assert not pipeline.scene_adapter.untrained_labels(dsgs[0]), "it was trained on clips 0 to 3"
+    said = {"num_frames": 8, "num_inference_steps": 1, "seeds": [0]}
+    first, second = (pipeline(["a girl walks"], [dsg], **said) for dsg in dsgs)
+    assert np.array_equal(first, second)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["scene.encoder=gnn"], "scene.encoder"),
+        (["scene.phase=false"], "did you mean phases"),
+        (["scene.heads=3"], "128 cannot be shared by 3 heads"),
+        (["phase=autoencoder", "scene.laplacian=2"], "only the denoiser phase"),
+    ],
+)
+def test_a_scene_section_that_makes_no_sense_is_refused(tmp_path: Path, overrides: list[str], words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        load_recipe(recipe_file(tmp_path), overrides)

@@ -1,0 +1,117 @@
+"""Making the videos of ``dysenvdm generate``: some at a time, each written as soon as it is done."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dysenvdm.cli.console import progress_bars, say
+from dysenvdm.cli.edit_of import Edited
+from dysenvdm.cli.video_jobs import Job, write_files
+from dysenvdm.cli.video_model import PROMPTS
+
+if TYPE_CHECKING:
+    from dysenvdm.cli.previews import PreviewSheet
+    from dysenvdm.cli.recipe import Origin, Settings
+    from dysenvdm.pipeline import DysenVDMPipeline
+    from planners.dsg import DynamicSceneGraph
+
+AT_ONCE, FRAMES_AT_ONCE = 4, 64
+"""Videos denoised together, fewer where they are long: more would not be faster on a CPU and would need more memory."""
+
+
+@dataclass(frozen=True)
+class Making:
+    """All that making the videos needs."""
+
+    pipe: DysenVDMPipeline
+    settings: Settings
+    jobs: Sequence[Job]
+    origins: Sequence[Origin]
+    seed: int
+    weights: dict[str, dict[str, str]]
+    image: Any
+    """The first frame (h w 3), or None."""
+    original: Edited | None
+    edit_of: Path | None
+    preview: PreviewSheet | None
+
+
+def denoise(making: Making) -> None:
+    """Make the videos, some at a time, and write each group as soon as it is done."""
+    from dysenvdm.cli.recipe import recipe
+
+    settings, jobs = making.settings, making.jobs
+    at_once = min(AT_ONCE, max(1, FRAMES_AT_ONCE // settings.frames))
+    groups = [range(first, min(first + at_once, len(jobs))) for first in range(0, len(jobs), at_once)]
+    passes = 2 if making.original else 1
+    with progress_bars(remaining=True) as bars:
+        task = bars.add_task("denoising", total=settings.steps * len(groups) * passes)
+        for group in groups:
+            graphs = [origin.dsg for i in group if (origin := making.origins[i]).dsg is not None]
+            videos = making.pipe(
+                [jobs[i].prompt for i in group],
+                None if settings.scene_mode == PROMPTS else graphs or None,
+                seeds=[making.seed + i for i in group],
+                num_frames=settings.frames,
+                num_inference_steps=settings.steps,
+                guidance_scale=settings.guidance,
+                scene_guidance_scale=settings.scene_guidance,
+                negative_prompt=settings.negative_prompt,
+                scheduler=settings.scheduler,
+                on_step=lambda *_: bars.advance(task),
+                **_scene_reading(making, graphs),
+                **_further(making, len(group)),
+            )
+            for i, video in zip(group, videos, strict=True):
+                said = recipe(
+                    settings, jobs[i].prompt, making.seed + i, making.origins[i], making.weights, _edited(making)
+                )
+                write_files(jobs[i], making.origins[i], video, said)
+
+
+def _scene_reading(making: Making, graphs: Sequence[DynamicSceneGraph]) -> dict[str, Any]:
+    """How the pipeline is to read the scene graphs: by their features, or by sentences for every frame."""
+    settings = making.settings
+    if settings.scene_mode != PROMPTS:
+        return {"scene_mode": settings.scene_mode, "imagined_weight": settings.imagined_weight}
+    from planners.narration import narrate_frames
+
+    def fits(text: str) -> bool:
+        return not making.pipe.text_encoder.unread(text)
+
+    told = [narrate_frames(graph, settings.frames, fits=fits) for graph in graphs]
+    for left_out in dict.fromkeys(part for of_video in told for frame in of_video for part in frame.left_out):
+        say(f"warning: too long for the text encoder, left out of some frames' text: {left_out}", "yellow")
+    return {"frame_prompts": [[frame.text for frame in of_video] for of_video in told]}
+
+
+def _further(making: Making, count: int) -> dict[str, Any]:
+    """The pipeline's arguments that most calls leave alone."""
+    import numpy as np
+
+    from dysenvdm.cli.previews import ROWS
+    from dysenvdm.generation.preview import Preview
+
+    settings, original = making.settings, making.original
+    more: dict[str, Any] = {name: getattr(settings, name) for name in ("height", "width", "window", "overlap")}
+    more = {name: value for name, value in more.items() if value is not None}
+    if making.image is not None:
+        more["first_frames"] = np.stack([making.image] * count)
+    if original is not None:
+        more["edit_of"] = ([original.prompt], [original.dsg])
+    if making.preview is not None:
+        more["preview"] = Preview(making.preview.show, every=max(1, settings.steps // ROWS))
+    return more
+
+
+def _edited(making: Making) -> dict[str, Any] | None:
+    """What the recipe of an edit says of its original."""
+    if making.original is None or making.edit_of is None:
+        return None
+    from dysenvdm.files import sha256
+
+    original = making.original
+    return {"prompt": original.prompt, "dsg": original.dsg.to_dict(), "sha256": sha256(making.edit_of)}

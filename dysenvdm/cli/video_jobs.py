@@ -1,0 +1,82 @@
+"""The videos that ``dysenvdm generate`` is asked for, and the files of each."""
+
+from __future__ import annotations
+
+import json
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dysenvdm.cli.planning import checked_prompt, read_batch
+from dysenvdm.files import check_parent, written_whole
+from planners.dsg import DynamicSceneGraph, UserError
+
+if TYPE_CHECKING:
+    from dysenvdm.cli.recipe import Origin
+    from dysenvdm.video import Frames
+
+
+@dataclass(frozen=True)
+class Job:
+    """One video to make."""
+
+    prompt: str
+    output: Path
+    dsg: DynamicSceneGraph | None = None
+
+
+def single_job(prompt: str | None, output: Path, dsg: Path | None) -> Job:
+    if output.suffix != ".mp4":
+        raise UserError(f"{output}: the video is an .mp4 file; change the name given to -o")
+    check_parent(output)
+    return _job(prompt, output, dsg)
+
+
+def several_jobs(count: int, prompt: str | None, output: Path, dsg: Path | None) -> list[Job]:
+    """``count`` videos of one prompt, in a folder."""
+    _check_folder(output, "--count")
+    return [_job(prompt, output / f"{i:04d}.mp4", dsg) for i in range(1, count + 1)]
+
+
+def batch_jobs(batch: Path, output: Path, prompt: str | None, dsg: Path | None) -> list[Job]:
+    """A video per line of a file, in a folder."""
+    if prompt is not None or dsg:
+        raise UserError("--batch: the file has the prompts; leave out the prompt and --dsg")
+    _check_folder(output, "--batch")
+    prompts = read_batch(batch)
+    return [Job(text, output / f"{i:04d}.mp4") for i, text in enumerate(prompts, 1)]
+
+
+def _check_folder(output: Path, option: str) -> None:
+    if output.suffix:
+        raise UserError(f"{output}: {option} writes many files; give a folder to -o")
+    check_parent(output)
+
+
+def _job(prompt: str | None, output: Path, dsg: Path | None) -> Job:
+    graph = DynamicSceneGraph.load(dsg) if dsg else None
+    if prompt is None and graph is None:
+        raise UserError("prompt: missing; say what should happen, or give a --dsg file or a --batch file")
+    if prompt is None and graph is not None:
+        return Job(checked_prompt(graph.prompt, f"{dsg} prompt"), output, graph)
+    assert prompt is not None
+    return Job(checked_prompt(prompt), output, graph)
+
+
+def write_files(job: Job, origin: Origin, video: Frames, recipe: dict[str, Any]) -> None:
+    """Write a video's files, the MP4 last; none of them where anything fails."""
+    from dysenvdm.video import contact_sheet, upscaled, write_mp4
+
+    graph_file = job.output.with_suffix(".dsg.json")
+    with ExitStack() as stack:  # leaves in reverse order: the video's name appears when all else is there
+        mp4 = stack.enter_context(written_whole(job.output))
+        write_mp4(mp4, upscaled(video, recipe["scale"]), recipe["fps"], recipe)
+        text = stack.enter_context(written_whole(job.output.with_suffix(".json")))
+        text.write_text(json.dumps(recipe, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        png = stack.enter_context(written_whole(job.output.with_suffix(".png")))
+        contact_sheet(video, origin.dsg).save(png)
+        if origin.dsg:
+            origin.dsg.save(stack.enter_context(written_whole(graph_file)))
+    if origin.dsg is None:
+        graph_file.unlink(missing_ok=True)  # an older run's scene graph would belong to another video

@@ -1,0 +1,30 @@
+"""What the video will be, seen while it is made: some frames of the network's current guess at the clean latents."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+OnPreview = Callable[[int, int, NDArray[np.uint8]], None]
+"""(steps done, steps in all, frames (b k h w 3) uint8)."""
+
+
+@dataclass(frozen=True)
+class Preview:
+    """Show ``frames`` frames, evenly spaced, after every ``every``-th step and the last: all that it costs is to
+    decode these."""
+
+    show: OnPreview
+    every: int = 5
+    frames: int = 4
+
+    def due(self, step: int, steps: int) -> bool:
+        return step % self.every == 0 or step == steps
+
+    def chosen(self, num_frames: int) -> list[int]:
+        """Numbers of the frames that are shown."""
+        count = min(self.frames, num_frames)
+        return [(2 * i + 1) * num_frames // (2 * count) for i in range(count)]
