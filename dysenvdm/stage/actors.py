@@ -72,6 +72,11 @@ def darker(color: str, factor: float = 0.74) -> str:
     return "#" + "".join(f"{round(int(color[i : i + 2], 16) * factor):02x}" for i in (1, 3, 5))
 
 
+def seated_hip(kind: str) -> float:
+    """How high the hip of a person of this kind is above the feet when it sits, pixels."""
+    return _BUILDS[kind].leg / 2 - 0.6
+
+
 def draw_actor(kind: str, garment: str, color: str, pose: Real) -> list[Shape]:
     """Shapes of an actor at the origin facing right, from back to front; ``pose`` is ``(f, len(CHANNELS))``."""
     paint = COLORS[color]

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dysenvdm.stage.actors import INDEX
 from dysenvdm.stage.poses import KEPT, POSES, Span, ease, standing
@@ -16,8 +17,6 @@ from dysenvdm.stage.script import Act, Prop, Role, Script
 from dysenvdm.stage.shapes import Real
 from dysenvdm.stage.world import ACTIONS, EIGHTHS
 
-_RADIUS = {"ball": 4.6, "wagon": 3.4}
-"""Of what rolls: pixels."""
 _PACE: dict[str, Callable[[Real], Real]] = {
     "over": lambda u: np.clip((u - 0.18) / 0.68, 0, 1),
     "onto": lambda u: ease(u, 0.0, 0.45),
@@ -37,11 +36,15 @@ class ActorTrack:
 
 @dataclass(frozen=True)
 class PropTrack:
-    """A prop over time: ``x`` and ``lift`` in pixels, ``turn`` in radians, each ``(f,)``."""
+    """A prop over time: ``x`` and ``lift`` in pixels, ``turn`` in radians, each ``(f,)``.
+
+    ``held`` ``(f,)`` says when it is in somebody's hands, and then before them; without it, it is behind everybody.
+    """
 
     x: Real
     lift: Real
     turn: Real
+    held: NDArray[np.bool_] | None = None
 
 
 def actor_track(script: Script, role: Role, frames: int) -> ActorTrack:
@@ -74,8 +77,8 @@ def prop_track(script: Script, prop: Prop, frames: int) -> PropTrack:
         x[f1:] = act.prop_x1
         if act.predicate == "kick":
             lift[f0:f1] = 9 * 4 * flown * (1 - flown)
-    if prop.kind in _RADIUS:
-        return PropTrack(x, lift, 0.6 - (x - prop.x) / _RADIUS[prop.kind])
+    if prop.radius:
+        return PropTrack(x, lift, 0.6 - (x - prop.x) / prop.radius)
     return PropTrack(x, lift, np.full(frames, np.pi if prop.flipped else 0.0))
 
 

@@ -56,7 +56,7 @@ class Placing:
 
     def place(self) -> Placed | None:
         """Try one set of places; None when the wishes cannot be played from there."""
-        self.half = {role.id: role.half for role in self.roles} | {kind: PROPS[kind] for kind in self.kinds}
+        self.half = {role.id: role.half for role in self.roles} | {kind: PROPS[kind].half for kind in self.kinds}
         self.x = {kind: self.rng.choice(_SLOTS) + self.rng.uniform(-_JITTER, _JITTER) for kind in self.kinds}
         for i in self._placing_order():
             self.x[self.roles[i].id] = self._start(i)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dysenvdm.stage.actors import CHANNELS, INDEX
+from dysenvdm.stage.actors import CHANNELS, INDEX, seated_hip
 from dysenvdm.stage.script import Act, Role
 from dysenvdm.stage.shapes import Real
 from dysenvdm.stage.world import ACTORS, SEATS
@@ -19,8 +19,6 @@ from dysenvdm.stage.world import ACTORS, SEATS
 _TAU = 2 * np.pi
 _STEPS, _QUICK_STEPS = 0.375, 0.5
 """Cycles of two steps per eighth of a clip, walking and running."""
-_SEATED_HIP = {"girl": 3.5, "boy": 3.5, "woman": 4.9, "man": 5.2}
-"""How high the hip is above the feet of somebody who sits, pixels."""
 _PERSON = {
     "leg1": 0.12, "shin1": 0.08, "leg2": -0.12, "shin2": -0.16,
     "arm1": 0.1, "hand1": 0.3, "arm2": -0.25, "hand2": 0.0,
@@ -56,7 +54,7 @@ class Span:
 
 def standing(n: int, kind: str) -> Real:
     """``n`` rows of the pose in which this kind of actor stands."""
-    stance: dict[str, float] = {} if kind == "duck" else _PERSON if ACTORS[kind].person else _BEAST
+    stance: dict[str, float] = {} if ACTORS[kind].body == "bird" else _PERSON if ACTORS[kind].person else _BEAST
     row = [stance.get(name, 1.0 if name == "turn" else 0.0) for name in CHANNELS]
     return np.repeat(np.array([row]), n, 0)
 
@@ -89,7 +87,7 @@ def _swinging_arms(phase: Real, swing: float, bend: float) -> dict[str, Real]:
 
 def _walk(span: Span) -> Real:
     phase = _TAU * _STEPS * span.time + 0.4
-    if span.role.kind == "duck":
+    if span.role.body == "bird":
         return span.pose(roll=0.14 * np.sin(phase), **_steps(phase, 0.8, 0.4))
     legs = _steps(phase, 0.62, 0.7)
     if span.role.person:
@@ -116,7 +114,7 @@ def _hop(span: Span, w: Real, height: float) -> Real:
     flight = np.clip((w - 0.18) / 0.68, 0, 1)
     air = 4 * flight * (1 - flight)
     crouch = np.where(air > 0, 0.0, 0.9)
-    if span.role.kind == "duck":
+    if span.role.body == "bird":
         legs = {"leg1": -0.5 * air, "shin1": -0.9 * air, "leg2": -0.3 * air, "shin2": -0.7 * air}
         return span.pose(lift=height * air, arm1=1.3 * air, **legs)
     if span.role.person:
@@ -165,7 +163,7 @@ def _push(span: Span) -> Real:
 
 def _seat_lift(kind: str, seat: str) -> float:
     """How far the feet of somebody on that seat are above the ground."""
-    return SEATS[seat] - _SEATED_HIP[kind]
+    return SEATS[seat] - seated_hip(kind)
 
 
 def _sit_on(span: Span) -> Real:

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dysenvdm.stage.world import ACTORS, EIGHTHS
+from dysenvdm.stage.world import ACTORS, EIGHTHS, PROPS, SIZES
 
 
 @dataclass(frozen=True)
 class Role:
-    """An actor of a clip: ``x`` and ``facing`` (+1 right, -1 left) at the start; ``garment`` is "" for animals."""
+    """An actor of a clip: ``x`` and ``facing`` (+1 right, -1 left) at the start; ``garment`` is "" for animals.
+
+    ``size`` is one of its kind's sizes or "", the usual one. Looks are stated by captions that ``says_…`` them.
+    """
 
     id: str
     kind: str
@@ -21,32 +24,76 @@ class Role:
     says_color: bool
     x: float = 0.0
     facing: int = 1
+    size: str = ""
+    says_size: bool = False
 
     @property
     def person(self) -> bool:
         return ACTORS[self.kind].person
 
     @property
+    def body(self) -> str:
+        return ACTORS[self.kind].body
+
+    @property
     def half(self) -> float:
-        return ACTORS[self.kind].half
+        return ACTORS[self.kind].half * self.scale
+
+    @property
+    def scale(self) -> float:
+        return SIZES.get(self.size, 1.0)
 
     @property
     def attribute(self) -> str:
         """ "in a red coat" or, of an animal, "brown"."""
         return f"in {with_article(f'{self.color} {self.garment}')}" if self.garment else self.color
 
+    @property
+    def attributes(self) -> tuple[tuple[str, bool], ...]:
+        """All that can be said of its looks, and whether captions do."""
+        return ((self.attribute, self.says_color), *(((self.size, self.says_size),) if self.size else ()))
+
 
 @dataclass(frozen=True)
 class Prop:
-    """A prop of a clip; its id is its kind. A ``flipped`` chair has its back on the left."""
+    """A prop of a clip; its id is its kind. A ``flipped`` chair has its back on the left.
+
+    ``color`` and ``size`` are among those of its kind, or "": the kind's own colour, the usual size.
+    """
 
     kind: str
     x: float
     flipped: bool = False
+    color: str = ""
+    says_color: bool = False
+    size: str = ""
+    says_size: bool = False
 
     @property
     def id(self) -> str:
         return self.kind
+
+    @property
+    def scale(self) -> float:
+        return SIZES.get(self.size, 1.0)
+
+    @property
+    def half(self) -> float:
+        return PROPS[self.kind].half * self.scale
+
+    @property
+    def grip(self) -> float:
+        return PROPS[self.kind].grip * self.scale
+
+    @property
+    def radius(self) -> float:
+        return PROPS[self.kind].radius * self.scale
+
+    @property
+    def attributes(self) -> tuple[tuple[str, bool], ...]:
+        """All that can be said of its looks, and whether captions do."""
+        looks = ((self.color, self.says_color), (self.size, self.says_size))
+        return tuple(look for look in looks if look[0])
 
 
 @dataclass(frozen=True)
@@ -72,7 +119,10 @@ class Act:
 
 @dataclass(frozen=True)
 class Script:
-    """A whole clip. ``groups`` are the indices of acts that happen at the same time, group after group."""
+    """A whole clip. ``groups`` are the indices of acts that happen at the same time, group after group.
+
+    ``weather`` is "" on a clear day.
+    """
 
     ticks: int
     setting: str
@@ -81,6 +131,8 @@ class Script:
     props: tuple[Prop, ...]
     acts: tuple[Act, ...]
     groups: tuple[tuple[int, ...], ...]
+    weather: str = ""
+    says_weather: bool = False
 
     def acts_of(self, agent: str) -> list[Act]:
         return [act for act in self.acts if act.agent == agent]

@@ -26,18 +26,27 @@ COLORS: dict[str, str] = {
 CLOTHES = ("red", "blue", "yellow", "green", "orange", "purple", "pink", "white")
 
 
+SIZES: dict[str, float] = {"small": 0.72, "big": 1.3}
+"""How much smaller or bigger than usual; "" is the usual size."""
+
+
 @dataclass(frozen=True)
 class ActorKind:
-    """A kind of person or animal: half its width, its grammar, what it wears and the colours it comes in."""
+    """A kind of person or animal: half its width, its grammar, what it wears, the colours and sizes it comes in.
+
+    ``body`` is the figure it is drawn with and moves as: "person", "four legs" or "bird".
+    """
 
     half: float
     pronoun: str
     garments: tuple[str, ...]
     colors: tuple[str, ...]
+    body: str = "person"
+    sizes: tuple[str, ...] = ()
 
     @property
     def person(self) -> bool:
-        return bool(self.garments)
+        return self.body == "person"
 
 
 ACTORS: dict[str, ActorKind] = {
@@ -45,28 +54,55 @@ ACTORS: dict[str, ActorKind] = {
     "boy": ActorKind(5.5, "he", ("shirt", "coat"), CLOTHES),
     "woman": ActorKind(6, "she", ("dress", "coat"), CLOTHES),
     "man": ActorKind(6, "he", ("shirt", "coat"), CLOTHES),
-    "dog": ActorKind(11, "it", (), ("brown", "white", "black")),
-    "cat": ActorKind(10, "it", (), ("orange", "grey", "black", "white")),
-    "horse": ActorKind(13, "it", (), ("brown", "white", "black")),
-    "duck": ActorKind(9, "it", (), ("yellow", "white", "brown")),
-    "elephant": ActorKind(13, "it", (), ("grey", "pink", "blue")),
+    "dog": ActorKind(11, "it", (), ("brown", "white", "black"), "four legs"),
+    "cat": ActorKind(10, "it", (), ("orange", "grey", "black", "white"), "four legs"),
+    "horse": ActorKind(13, "it", (), ("brown", "white", "black"), "four legs"),
+    "duck": ActorKind(9, "it", (), ("yellow", "white", "brown"), "bird"),
+    "elephant": ActorKind(13, "it", (), ("grey", "pink", "blue"), "four legs"),
 }
-PROPS: dict[str, float] = {
-    "box": 6,
-    "ball": 4.5,
-    "chair": 5,
-    "bench": 9,
-    "tree": 6,
-    "table": 8,
-    "rock": 6,
-    "wagon": 8,
+
+
+@dataclass(frozen=True)
+class PropKind:
+    """A kind of prop: half its width and its height; what can be done with it, the colours and sizes it comes in.
+
+    ``grip`` is how high above its foot a hand holds it; only what has one (``portable``) can be carried, handed over
+    and thrown. ``radius`` is that of its wheels, or its own, where it rolls; ``seat`` the height at which people sit on
+    it. All pixels, 0 where it is not for that. Kinds without colours have one of their own.
+    """
+
+    half: float
+    height: float
+    grip: float = 0.0
+    radius: float = 0.0
+    seat: float = 0.0
+    colors: tuple[str, ...] = ()
+    sizes: tuple[str, ...] = ()
+
+    @property
+    def portable(self) -> bool:
+        return self.grip > 0
+
+
+PROPS: dict[str, PropKind] = {
+    "box": PropKind(6, 12, seat=11.5),
+    "ball": PropKind(4.5, 9.2, grip=4.6, radius=4.6),
+    "chair": PropKind(5, 19, seat=7.5),
+    "bench": PropKind(9, 14.5, seat=7.5),
+    "tree": PropKind(6, 38.5),
+    "table": PropKind(8, 13.5),
+    "rock": PropKind(6, 9.5, seat=8.5),
+    "wagon": PropKind(8, 11.5, radius=3.4),
 }
-"""Props with half their width."""
 
 SETTINGS: dict[str, str] = {"park": "in", "beach": "on", "street": "on", "room": "in", "snow field": "in"}
 """Settings with the preposition of somebody who is there."""
+INDOORS = frozenset({"room"})
+"""Settings without weather and without trees."""
+WEATHERS: dict[str, str] = {}
+"""Weathers and times of day with the preposition of somebody who is out in it; "" is a clear day."""
 
-SEATS: dict[str, float] = {"chair": 7.5, "bench": 7.5, "box": 11.5, "rock": 8.5}
+SEATS: dict[str, float] = {kind: prop.seat for kind, prop in PROPS.items() if prop.seat}
 """What people sit on, with the height of the seat."""
 
 
@@ -95,10 +131,11 @@ class Action:
 
 _PEOPLE = frozenset(kind for kind, actor in ACTORS.items() if actor.person)
 _ALL = frozenset(ACTORS)
-_FOUR_LEGGED = frozenset({"dog", "cat", "horse", "elephant"})
+_FOUR_LEGGED = frozenset(kind for kind, actor in ACTORS.items() if actor.body == "four legs")
+_BIRDS = frozenset(kind for kind, actor in ACTORS.items() if actor.body == "bird")
 _WALK, _RUN = (3.4, 5.0), (6.2, 7.6)
 _STROLL = (4.2, 4.8)
-_RUNNERS = _ALL - {"duck"}
+_RUNNERS = _ALL - _BIRDS
 _LOW = frozenset({"box", "ball", "rock"})
 _ROLLING = frozenset({"box", "wagon"})
 _GOALS = frozenset(PROPS) | {"actor"}
@@ -134,19 +171,19 @@ ACTIONS: dict[str, Action] = {
         ),
         Action("jump over", "jumps over", "jumping over", "over", _ALL, _LOW, shortest=3, longest=5, weight=3),
         Action("kick", "kicks", "kicking", "kick", _PEOPLE | {"horse"}, frozenset({"ball"}), longest=5, weight=2.0),
-        Action("push", "pushes", "pushing", "push", _ALL - {"duck", "cat"}, _ROLLING, (3.0, 3.6), 3, weight=1.6),
+        Action("push", "pushes", "pushing", "push", _ALL - _BIRDS - {"cat"}, _ROLLING, (3.0, 3.6), 3, weight=1.6),
         Action("sit on", "sits on", "sitting on", "onto", _PEOPLE, frozenset(SEATS), shortest=3, weight=2.4),
         Action("hug", "hugs", "hugging", "hug", _PEOPLE, frozenset({"person"}), shortest=3, weight=5),
         Action("wave at", "waves at", "waving at", "stay", _PEOPLE, frozenset({"actor"}), weight=1.4),
         Action("wave", "waves", "waving", "stay", _PEOPLE),
         Action("jump", "jumps", "jumping", "stay", _ALL, weight=0.8),
-        Action("spin", "spins", "spinning", "stay", _PEOPLE | {"dog", "cat", "duck"}, weight=0.6),
+        Action("spin", "spins", "spinning", "stay", _PEOPLE | _BIRDS | {"dog", "cat"}, weight=0.6),
         Action("dance", "dances", "dancing", "stay", _PEOPLE, weight=1.5),
         Action("fall down", "falls down", "falling down", "stay", _PEOPLE, longest=6, last=True, weight=2.0),
         Action(
             "lie down", "lies down", "lying down", "stay", _PEOPLE | _FOUR_LEGGED, shortest=3, last=True, weight=0.6
         ),
         Action("sit down", "sits down", "sitting down", "stay", frozenset({"dog", "cat"}), shortest=3),
-        Action("flap its wings", "flaps its wings", "flapping its wings", "stay", frozenset({"duck"}), weight=1.6),
+        Action("flap its wings", "flaps its wings", "flapping its wings", "stay", _BIRDS, weight=1.6),
     )
 }

@@ -96,7 +96,7 @@ def test_acts_end_where_they_say(clips: tuple[StageClip, ...]) -> None:
         script = clip.script
         tracks = {role.id: actor_track(script, role, FRAMES).x for role in script.roles}
         tracks |= {prop.id: prop_track(script, prop, FRAMES).x for prop in script.props}
-        half = {role.id: role.half for role in script.roles} | {prop.id: PROPS[prop.kind] for prop in script.props}
+        half = {role.id: role.half for role in script.roles} | {prop.id: prop.half for prop in script.props}
         for act in script.acts:
             f0, f1 = script.frames_of(act, FRAMES)
             before, after = tracks[act.agent][f0], act.x1
