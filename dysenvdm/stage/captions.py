@@ -10,8 +10,9 @@ import re
 from dataclasses import dataclass, field
 from random import Random
 
+from dysenvdm.stage.actions import ACTIONS
 from dysenvdm.stage.script import Act, Role, Script, with_article
-from dysenvdm.stage.world import ACTIONS, ACTORS, PROPS, SETTINGS
+from dysenvdm.stage.world import ACTORS, PROPS, SETTINGS
 
 _OBJECT_CASE = {"she": "her", "he": "him", "it": "it"}
 _PLACES = {"room": "a room", "snow field": "a snow field"}

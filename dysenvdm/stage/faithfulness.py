@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from itertools import combinations
 
+from dysenvdm.stage.actions import ACTIONS
 from dysenvdm.stage.poses import KEPT
 from dysenvdm.stage.reading import SEEN_AS, Reading, SeenEvent
-from dysenvdm.stage.world import ACTIONS, ACTORS, COLORS
+from dysenvdm.stage.world import ACTORS, COLORS
 from planners.dsg import DynamicSceneGraph
 
 

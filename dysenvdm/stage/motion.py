@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from dysenvdm.stage.actions import ACTIONS
 from dysenvdm.stage.actors import INDEX
 from dysenvdm.stage.poses import KEPT, POSES, Span, ease, standing
 from dysenvdm.stage.script import Act, Prop, Role, Script
 from dysenvdm.stage.shapes import Real
-from dysenvdm.stage.world import ACTIONS, EIGHTHS
 
 _PACE: dict[str, Callable[[Real], Real]] = {
     "over": lambda u: np.clip((u - 0.18) / 0.68, 0, 1),
@@ -51,7 +51,7 @@ def actor_track(script: Script, role: Role, frames: int) -> ActorTrack:
     """Play all acts of one actor, standing or resting in between; poses are blended so that nothing jumps."""
     pose = np.repeat(standing(1, role.kind), frames, 0)
     x, facing = np.full(frames, role.x, float), np.full(frames, role.facing, float)
-    over = max(1, frames // EIGHTHS)
+    over = max(1, frames // script.beats)
     for act in script.acts_of(role.id):
         f0, f1, u = _frames(script, act, frames)
         acted = POSES[act.predicate](Span(u, act.end - act.start, role, act))
@@ -73,8 +73,8 @@ def prop_track(script: Script, prop: Prop, frames: int) -> PropTrack:
             continue
         f0, f1, u = _frames(script, act, frames)
         flown = u if act.predicate == "push" else ease(u, 0.45, 1.0)
-        x[f0:f1] = act.prop_x0 + (act.prop_x1 - act.prop_x0) * flown
-        x[f1:] = act.prop_x1
+        x[f0:f1] = act.target_x0 + (act.target_x1 - act.target_x0) * flown
+        x[f1:] = act.target_x1
         if act.predicate == "kick":
             lift[f0:f1] = 9 * 4 * flown * (1 - flown)
     if prop.radius:

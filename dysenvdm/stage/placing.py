@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
 
+from dysenvdm.stage.actions import ACTIONS, Action
 from dysenvdm.stage.script import Act, Prop, Role
-from dysenvdm.stage.world import ACTIONS, PROPS, Action
+from dysenvdm.stage.world import PROPS
 
 _SLOTS = (9, 17, 25, 32, 39, 47, 55)
 _JITTER = 2.0
@@ -182,16 +183,16 @@ class Placing:
             return replace(still, x1=there - way * 6.0) if self.facing[still.target or ""] == -way else None
         if move == "kick":
             lands = min(max(there + way * 22, 6), 58)
-            return replace(still, prop_x0=there, prop_x1=lands) if abs(lands - there) > 12 else None
+            return replace(still, target_x0=there, target_x1=lands) if abs(lands - there) > 12 else None
         pushed = way * _travel(wish)
-        return replace(still, x1=still.x0 + pushed, prop_x0=there, prop_x1=there + pushed)
+        return replace(still, x1=still.x0 + pushed, target_x0=there, target_x1=there + pushed)
 
     def _take(self, act: Act) -> bool:
         """Move everybody to where the act leaves them; False when that is outside the picture."""
         self.x[act.agent], self.facing[act.agent] = act.x1, act.facing
-        if act.prop_x1 and act.target is not None:
-            self.x[act.target] = act.prop_x1
-            if not self._inside(act.target, act.prop_x1):
+        if act.target_x1 and act.target is not None:
+            self.x[act.target] = act.target_x1
+            if not self._inside(act.target, act.target_x1):
                 return False
         move = ACTIONS[act.predicate].move
         if move == "onto":

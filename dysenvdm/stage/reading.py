@@ -18,11 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+from dysenvdm.stage.actions import ACTIONS
 from dysenvdm.stage.clip import StageClip
 from dysenvdm.stage.motion import actor_track
 from dysenvdm.stage.poses import KEPT
 from dysenvdm.stage.script import Act, Script
-from dysenvdm.stage.world import ACTIONS, ACTORS, COLORS, PROPS, SETTINGS
+from dysenvdm.stage.world import ACTORS, COLORS, PROPS, SETTINGS
 
 SEEN_AS = {"wave": "wave at"}
 """Actions without a target -> what they look like where their actor faces somebody."""

@@ -15,7 +15,8 @@ from itertools import count, product
 from pathlib import Path
 
 from dysenvdm.stage import StageClip, sample
-from dysenvdm.stage.world import ACTIONS, ACTORS, PROPS, SETTINGS
+from dysenvdm.stage.actions import ACTIONS
+from dysenvdm.stage.world import ACTORS, PROPS, SETTINGS
 from planners.action_planning import LINKS, Clause, Mention, Retelling, name_question, parsed, plain_name, retold
 from planners.demonstrations import DemonstratedEvent, Demonstration
 from planners.dsg import ActionPlan

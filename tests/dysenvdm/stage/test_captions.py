@@ -6,10 +6,11 @@ import re
 from random import Random
 
 from dysenvdm.stage import StageClip
+from dysenvdm.stage.actions import ACTIONS
 from dysenvdm.stage.captions import phrasings
 from dysenvdm.stage.placing import Placing, Wish
 from dysenvdm.stage.script import Role, Script
-from dysenvdm.stage.world import ACTIONS, PROPS
+from dysenvdm.stage.world import PROPS
 
 
 def all_captions(clip: StageClip) -> tuple[str, ...]:

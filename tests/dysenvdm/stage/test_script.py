@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 
 from dysenvdm.stage import VAL_SEED0, StageClip, sample
+from dysenvdm.stage.actions import ACTIONS
 from dysenvdm.stage.motion import actor_track, prop_track
-from dysenvdm.stage.world import ACTIONS, ACTORS, CLOTHES, PROPS, SETTINGS
+from dysenvdm.stage.world import ACTORS, CLOTHES, PROPS, SETTINGS
 from planners.dsg import UserError, tick_of_frame
 
 FRAMES = 16
