@@ -59,7 +59,8 @@ class Role:
 class Prop:
     """A prop of a clip; its id is its kind. A ``flipped`` chair has its back on the left.
 
-    ``holder`` has it in its hands from the start ("" when it stands on the ground). ``color`` and ``size`` are among those of its kind, or "": the kind's own colour, the usual size.
+    ``color`` and ``size`` are among those of its kind, or "": the kind's own colour, the usual size. ``holder`` has it
+    in its hands from the start; "" where it stands on the ground.
     """
 
     kind: str
