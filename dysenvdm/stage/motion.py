@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dysenvdm.stage.actions import ACTIONS
-from dysenvdm.stage.actors import INDEX
+from dysenvdm.stage.figure import INDEX
 from dysenvdm.stage.poses import KEPT, POSES, Span, ease, standing
 from dysenvdm.stage.script import Act, Prop, Role, Script
 from dysenvdm.stage.shapes import Real

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dysenvdm.stage.actors import CHANNELS, INDEX, seated_hip
+from dysenvdm.stage.figure import CHANNELS, INDEX
+from dysenvdm.stage.people import seated_hip
 from dysenvdm.stage.script import Act, Role
 from dysenvdm.stage.shapes import Real
 from dysenvdm.stage.world import ACTORS, SEATS

@@ -24,7 +24,10 @@ _UNIT = 64
 """The picture's side in the world's own pixels."""
 _GRID = 64
 """Corners lie on multiples of 1/64 pixel, so that rounding errors of machines never reach the picture."""
-_BEHIND = ("horse", "elephant", "man", "woman", "boy", "girl", "dog", "cat", "duck")
+_BEHIND = (
+    "giraffe", "horse", "elephant", "cow", "bear", "man", "grandfather", "woman", "grandmother", "boy", "girl",
+    "toddler", "sheep", "pig", "dog", "cat", "penguin", "rabbit", "chicken", "duck",
+)  # fmt: skip
 """Who stands behind whom, from back to front."""
 
 

@@ -47,15 +47,26 @@ class ActorKind:
 
 
 ACTORS: dict[str, ActorKind] = {
-    "girl": ActorKind(5.5, "she", ("coat", "dress"), CLOTHES),
-    "boy": ActorKind(5.5, "he", ("shirt", "coat"), CLOTHES),
-    "woman": ActorKind(6, "she", ("dress", "coat"), CLOTHES),
-    "man": ActorKind(6, "he", ("shirt", "coat"), CLOTHES),
-    "dog": ActorKind(11, "it", (), ("brown", "white", "black"), "four legs"),
-    "cat": ActorKind(10, "it", (), ("orange", "grey", "black", "white"), "four legs"),
-    "horse": ActorKind(13, "it", (), ("brown", "white", "black"), "four legs"),
-    "duck": ActorKind(9, "it", (), ("yellow", "white", "brown"), "bird"),
-    "elephant": ActorKind(13, "it", (), ("grey", "pink", "blue"), "four legs"),
+    "girl": ActorKind(5.5, "she", ("coat", "dress", "skirt", "cape"), CLOTHES),
+    "boy": ActorKind(5.5, "he", ("shirt", "coat", "sweater", "cape"), CLOTHES),
+    "woman": ActorKind(6, "she", ("dress", "coat", "skirt", "uniform"), CLOTHES),
+    "man": ActorKind(6, "he", ("shirt", "coat", "jumpsuit", "uniform"), CLOTHES),
+    "toddler": ActorKind(5, "he", ("sweater", "jumpsuit"), CLOTHES),
+    "grandmother": ActorKind(6, "she", ("dress", "coat", "sweater"), CLOTHES),
+    "grandfather": ActorKind(6, "he", ("shirt", "coat", "sweater"), CLOTHES),
+    "dog": ActorKind(11, "it", (), ("brown", "white", "black"), "four legs", ("small", "big")),
+    "cat": ActorKind(10, "it", (), ("orange", "grey", "black", "white"), "four legs", ("small", "big")),
+    "horse": ActorKind(13, "it", (), ("brown", "white", "black"), "four legs", ("small",)),
+    "duck": ActorKind(9, "it", (), ("yellow", "white", "brown"), "bird", ("small", "big")),
+    "elephant": ActorKind(13, "it", (), ("grey", "pink", "blue"), "four legs", ("small",)),
+    "rabbit": ActorKind(6, "it", (), ("white", "brown", "grey"), "four legs", ("big",)),
+    "cow": ActorKind(13, "it", (), ("white", "brown", "black"), "four legs", ("small",)),
+    "bear": ActorKind(12, "it", (), ("brown", "black", "white"), "four legs", ("small",)),
+    "sheep": ActorKind(10, "it", (), ("white", "grey", "brown"), "four legs", ("small", "big")),
+    "pig": ActorKind(10, "it", (), ("pink", "black", "brown"), "four legs", ("small", "big")),
+    "giraffe": ActorKind(9, "it", (), ("yellow", "orange", "white"), "four legs", ("small",)),
+    "chicken": ActorKind(8, "it", (), ("white", "brown", "black"), "bird", ("small", "big")),
+    "penguin": ActorKind(6, "it", (), ("black", "blue", "purple"), "bird", ("small", "big")),
 }
 
 
@@ -81,16 +92,31 @@ class PropKind:
         return self.grip > 0
 
 
+_BRIGHT = ("red", "blue", "yellow", "green", "purple")
 PROPS: dict[str, PropKind] = {
-    "box": PropKind(6, 12, seat=11.5),
-    "ball": PropKind(4.5, 9.2, grip=4.6, radius=4.6),
-    "chair": PropKind(5, 19, seat=7.5),
+    "box": PropKind(6, 12, seat=11.5, colors=("brown", "red", "blue", "green")),
+    "ball": PropKind(4.5, 9.2, grip=4.6, radius=4.6, colors=_BRIGHT, sizes=("small", "big")),
+    "chair": PropKind(5, 19, seat=7.5, colors=("blue", "red", "green", "white")),
     "bench": PropKind(9, 14.5, seat=7.5),
-    "tree": PropKind(6, 38.5),
+    "tree": PropKind(6, 38.5, sizes=("small",)),
     "table": PropKind(8, 13.5),
     "rock": PropKind(6, 9.5, seat=8.5),
-    "wagon": PropKind(8, 11.5, radius=3.4),
+    "wagon": PropKind(8, 11.5, radius=3.4, colors=("purple", "red", "blue", "green")),
+    "suitcase": PropKind(6, 11.6, grip=11, colors=("brown", "red", "blue", "black"), sizes=("small", "big")),
+    "umbrella": PropKind(6, 22, grip=3, colors=("red", "blue", "yellow", "purple", "black")),
+    "bucket": PropKind(4.5, 12.8, grip=12, colors=("grey", "blue", "red", "yellow"), sizes=("small", "big")),
+    "basket": PropKind(6, 13.6, grip=13),
+    "cake": PropKind(5.5, 12.2, grip=0.8, colors=("pink", "white", "brown"), sizes=("small", "big")),
+    "flower": PropKind(4, 14.8, grip=4, colors=("red", "yellow", "purple", "pink", "white"), sizes=("big",)),
+    "hat": PropKind(6, 7.2, grip=2, colors=("black", "red", "blue", "green"), sizes=("big",)),
+    "book": PropKind(5.5, 8.6, grip=4, colors=("red", "blue", "green", "purple")),
+    "balloon": PropKind(4.5, 20.8, grip=1, colors=("red", "blue", "yellow", "green", "pink"), sizes=("small", "big")),
+    "bicycle": PropKind(9, 14.4, radius=4.6, colors=("red", "blue", "green", "black")),
+    "fence": PropKind(8, 12, colors=("white", "brown")),
+    "sofa": PropKind(9.5, 14, seat=7.6, colors=("green", "red", "purple", "grey")),
+    "lamp": PropKind(4.5, 34),
 }
+"""The first colour of a kind is the one it has where none is chosen."""
 
 SETTINGS: dict[str, str] = {"park": "in", "beach": "on", "street": "on", "room": "in", "snow field": "in"}
 """Settings with the preposition of somebody who is there."""
