@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dysenvdm.stage.actions import BEATS, FRAMES_PER_BEAT
-from dysenvdm.stage.captions import phrasings
+from dysenvdm.stage.captions import Telling, Wording, told
 from dysenvdm.stage.compositions import SPLITS, Split, split_of, wanted_counts
 from dysenvdm.stage.gold import gold_dsg, gold_plan
 from dysenvdm.stage.render import boxes, render
@@ -29,13 +29,21 @@ class StageClip:
     """One clip: a caption, other ``captions`` of the same meaning, the gold plan and DSG of all of them, the video."""
 
     seed: int
-    caption: str
-    captions: tuple[str, ...]
     script: Script
+    wording: Wording
+    tellings: tuple[Telling, ...]
     frames: int
     size: int
     split: str = "train"
     version: int = STAGE_VERSION
+
+    @property
+    def caption(self) -> str:
+        return self.tellings[0].text
+
+    @property
+    def captions(self) -> tuple[str, ...]:
+        return tuple(telling.text for telling in self.tellings[1:])
 
     @property
     def setting(self) -> str:
@@ -44,12 +52,12 @@ class StageClip:
     @cached_property
     def plan(self) -> ActionPlan:
         """What the caption says: objects, attributes, and the events in order of occurrence."""
-        return gold_plan(self.script, self.caption)
+        return gold_plan(self.script, self.caption, self.wording)
 
     @cached_property
     def dsg(self) -> DynamicSceneGraph:
         """The whole scene; what the caption does not state has the source "imagined"."""
-        return gold_dsg(self.script, self.caption)
+        return gold_dsg(self.script, self.caption, self.wording)
 
     @cached_property
     def boxes(self) -> dict[str, NDArray[np.float32]]:
@@ -94,10 +102,11 @@ def sample(
     rng = Random(whole)
     wanted = wanted_counts(chosen, events, actors)
     beats = None if frames is None else max(BEATS, frames // FRAMES_PER_BEAT)
-    script = sample_script(rng, chosen, *wanted, beats=beats, ticks=ticks)
-    caption, *others = phrasings(script, rng)
-    shown = frames or FRAMES_PER_BEAT * script.beats
-    return StageClip(whole, caption, tuple(others), script, shown, size, chosen.name)
+    found = None
+    while found is None:  # too much for a caption is rare
+        found = told(sample_script(rng, chosen, *wanted, beats=beats, ticks=ticks), rng)
+    shown = frames or FRAMES_PER_BEAT * found.script.beats
+    return StageClip(whole, found.script, found.wording, found.tellings, shown, size, chosen.name)
 
 
 def _seed_and_split(seed: int, split: str) -> tuple[int, Split]:

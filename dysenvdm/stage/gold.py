@@ -1,7 +1,12 @@
-"""The gold plan and the gold dynamic scene graph of a script, for a caption of it."""
+"""The gold plan and the gold dynamic scene graph of a script, for a caption of it.
+
+Both speak the caption's words: its event of a girl who "strolls over to" a box is ``stroll over to``, as any reader of
+the caption would have it; :func:`dysenvdm.stage.captions.action_of` gives the world's own name, ``walk to``.
+"""
 
 from __future__ import annotations
 
+from dysenvdm.stage.captions import Wording
 from dysenvdm.stage.script import Script
 from dysenvdm.stage.world import SETTINGS
 from planners.dsg import ActionPlan, DynamicSceneGraph, Event, Fact, SceneObject, Source
@@ -12,17 +17,19 @@ def setting_id(setting: str) -> str:
     return setting.replace(" ", "_")
 
 
-def gold_plan(script: Script, caption: str) -> ActionPlan:
+def gold_plan(script: Script, caption: str, wording: Wording) -> ActionPlan:
     """What the caption states: objects (the setting only when named), attributes, and events in order of occurrence."""
     targets = {act.target for act in script.acts}
-    objects = [SceneObject(id=role.id, label=role.kind) for role in script.roles]
-    objects += [SceneObject(id=prop.id, label=prop.kind) for prop in script.props if prop.id in targets]
+    objects = [SceneObject(id=role.id, label=wording.noun(role.kind)) for role in script.roles]
+    objects += [SceneObject(id=prop.id, label=wording.noun(prop.kind)) for prop in script.props if prop.id in targets]
     if script.says_setting:
         objects.append(SceneObject(id=setting_id(script.setting), label=script.setting))
     events = []
-    for act in script.acts:
+    for i, act in enumerate(script.acts):
         start, end = script.ticks_of(act)
-        events.append(Event(agent=act.agent, predicate=act.predicate, target=act.target, start=start, end=end))
+        events.append(
+            Event(agent=act.agent, predicate=wording.verb(script, i), target=act.target, start=start, end=end)
+        )
     return ActionPlan(
         prompt=caption,
         ticks=script.ticks,
@@ -32,17 +39,17 @@ def gold_plan(script: Script, caption: str) -> ActionPlan:
     )
 
 
-def gold_dsg(script: Script, caption: str) -> DynamicSceneGraph:
+def gold_dsg(script: Script, caption: str, wording: Wording) -> DynamicSceneGraph:
     """The plan's events as facts, everybody's attribute and place for the whole clip, and props that nobody touches.
 
     The caption's facts (sources "plan" and "prompt") are exactly those into which the gold plan converts.
     """
-    plan = gold_plan(script, caption)
+    plan = gold_plan(script, caption, wording)
     whole = {"start": 0, "end": script.ticks}
     place = SceneObject(id=setting_id(script.setting), label=script.setting)
     known = {thing.id for thing in plan.objects}
     unnamed = [prop for prop in script.props if prop.id not in known]
-    objects = [*plan.objects, *(SceneObject(id=prop.id, label=prop.kind) for prop in unnamed)]
+    objects = [*plan.objects, *(SceneObject(id=prop.id, label=wording.noun(prop.kind)) for prop in unnamed)]
     if place.id not in known:
         objects.append(place)
 
