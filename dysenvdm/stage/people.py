@@ -156,7 +156,9 @@ def _dressed(garment: str, paint: str, build: _Build, bones: _Bones, hem: Comple
     if garment == "jumpsuit":  # a zip
         return [body, capsule("#fafafa" if paint != COLORS["white"] else "#8d93a3", shoulder - 0.8 * up, hip, 1.3)]
     if garment == "uniform":  # belt and buttons
-        belt = capsule(_GOLD if paint != COLORS["yellow"] else _CHARCOAL, waist - 3.2 * across, waist + 3.2 * across, 1.6)
+        belt = capsule(
+            _GOLD if paint != COLORS["yellow"] else _CHARCOAL, waist - 3.2 * across, waist + 3.2 * across, 1.6
+        )
         buttons = [disc(belt.color, waist + 1.6 + rise * up, 0.75) for rise in (2.2, 4.6)]
         return [body, belt, *buttons]
     return [body]

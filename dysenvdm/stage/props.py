@@ -174,13 +174,11 @@ def _hat(at: Complex, _turn: Real, paint: str) -> list[Shape]:
 
 
 def _book(at: Complex, _turn: Real, paint: str) -> list[Shape]:
-    cover = (-6 + 1j, 0.0, 6 + 1j, 6 + 8.6j, 7.6j, -6 + 8.6j)
-    pages = [(0.8j + 0.4, 5.2 + 1.8j, 5.2 + 8.6j, 0.4 + 7.4j), (0.8j - 0.4, -5.2 + 1.8j, -5.2 + 8.6j, -0.4 + 7.4j)]
-    lines = [(side * 1.4 + 1j * y, side * 4.4 + 1j * (y + 0.6)) for side in (1, -1) for y in (2.8, 5.0)]
     return [
-        polygon(paint, *(at + corner for corner in cover)),
-        *(polygon("#fffaf0", *(at + corner for corner in page)) for page in pages),
-        *(capsule("#9a9da8", at + a, at + b, 0.7) for a, b in lines),
+        _slab(darker(paint, 0.66), at, -5, 0, -3.2, 10),
+        _slab(paint, at, -3.2, 0, 4, 10),
+        _slab("#fffaf0", at, 4, 0.6, 5.4, 9.4),
+        _slab("#fffaf0", at, -1.6, 5.4, 2.6, 8),
     ]
 
 

@@ -109,7 +109,7 @@ PROPS: dict[str, PropKind] = {
     "cake": PropKind(5.5, 12.2, grip=0.8, colors=("pink", "white", "brown"), sizes=("small", "big")),
     "flower": PropKind(4, 14.8, grip=4, colors=("red", "yellow", "purple", "pink", "white"), sizes=("big",)),
     "hat": PropKind(6, 7.2, grip=2, colors=("black", "red", "blue", "green"), sizes=("big",)),
-    "book": PropKind(5.5, 8.6, grip=4, colors=("red", "blue", "green", "purple")),
+    "book": PropKind(4.5, 10, grip=4, colors=("red", "blue", "green", "purple")),
     "balloon": PropKind(4.5, 20.8, grip=1, colors=("red", "blue", "yellow", "green", "pink"), sizes=("small", "big")),
     "bicycle": PropKind(9, 14.4, radius=4.6, colors=("red", "blue", "green", "black")),
     "fence": PropKind(8, 12, colors=("white", "brown")),
@@ -118,12 +118,32 @@ PROPS: dict[str, PropKind] = {
 }
 """The first colour of a kind is the one it has where none is chosen."""
 
-SETTINGS: dict[str, str] = {"park": "in", "beach": "on", "street": "on", "room": "in", "snow field": "in"}
+SETTINGS: dict[str, str] = {
+    "park": "in",
+    "beach": "on",
+    "street": "on",
+    "room": "in",
+    "snow field": "in",
+    "desert": "in",
+    "forest": "in",
+    "playground": "on",
+    "kitchen": "in",
+    "farm": "on",
+    "lake shore": "on",
+}
 """Settings with the preposition of somebody who is there."""
-INDOORS = frozenset({"room"})
-"""Settings without weather and without trees."""
-WEATHERS: dict[str, str] = {}
-"""Weathers and times of day with the preposition of somebody who is out in it; "" is a clear day."""
+INDOORS = frozenset({"room", "kitchen"})
+"""Settings without weather."""
+WEATHERS: dict[str, str] = {"rain": "in", "snow": "in", "fog": "in", "night": "at", "sunset": "at"}
+"""Weathers and times of day with the preposition of somebody who is out then; "" is a clear day."""
+
+
+def weathers_of(setting: str) -> tuple[str, ...]:
+    """The weathers that a setting can have, the clear day "" first; there is no snow in the desert."""
+    if setting in INDOORS:
+        return ("",)
+    return ("", *(weather for weather in WEATHERS if (setting, weather) != ("desert", "snow")))
+
 
 SEATS: dict[str, float] = {kind: prop.seat for kind, prop in PROPS.items() if prop.seat}
 """What people sit on, with the height of the seat."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 from random import Random
 
@@ -11,13 +11,15 @@ from dysenvdm.stage.captions.inflection import gerund, participle, third
 from dysenvdm.stage.captions.lexicon import PASSIVE, Wording
 from dysenvdm.stage.captions.structure import Run, outline
 from dysenvdm.stage.script import Prop, Role, Script, with_article
-from dysenvdm.stage.world import ACTORS, SETTINGS
+from dysenvdm.stage.world import ACTORS, SETTINGS, WEATHERS
 
 Span = tuple[int, int]
 """Characters ``[start, end)`` of a caption."""
 
+_ANY_GENDER = frozenset({"toddler"})
 _OBJECT_CASE = {"she": "her", "he": "him", "it": "it"}
-_PLACES = {"room": "a room", "snow field": "a snow field"}
+_PLACES = {"room": "a room", "snow field": "a snow field", "desert": "the desert", "farm": "a farm"}
+_PLACES |= {"kitchen": "a kitchen", "lake shore": "a lake shore", "playground": "a playground", "forest": "a forest"}
 _PAIRED = {
     "plain": ("{a} while {b}", "{a} while {b}", "{a} as {b}", "{a} and at the same time {b}"),
     "rich": ("{a} while {b}", "{a} as {b}", "{a} and at the same time {b}", "{a}, and meanwhile {b}"),
@@ -73,6 +75,8 @@ class _Teller:
     known: set[str] = field(default_factory=set)
     subject: str = ""
     target: str = ""
+    things: set[str] = field(default_factory=set)
+    """The props of the last clause."""
     silent: str = ""
     """Who may go without saying as the next clause's subject."""
     order: list[int] = field(default_factory=list)
@@ -110,7 +114,12 @@ class _Teller:
         return f"{SETTINGS[setting]} {noun}"
 
     def _weather(self) -> str:
-        return ""
+        """ "in the rain", "at night"."""
+        if not (self.script.says_weather and self.script.weather):
+            return ""
+        preposition = WEATHERS[self.script.weather]
+        article = "the " if preposition == "in" and self.style != "terse" else ""
+        return f"{preposition} {article}{self.script.weather}"
 
     def _unmarked(self, marked: str) -> Telling:
         """The caption without its marks, each sentence with a capital letter."""
@@ -188,8 +197,8 @@ class _Teller:
         if act.target is not None:
             words.append(self._target(act.target, act.agent, subject))
         self.subject = self.silent = act.agent
-        beside = act.thing and (act.target in self.props or not self.roles[act.target or ""].person)
-        self.target = "" if beside else act.target or ""
+        self.target = act.target or ""
+        self.things = {act.thing, self.target} & {*self.props}
         return " ".join(word for word in words if word)
 
     def _passive(self, i: int, verb: str) -> str:
@@ -199,33 +208,38 @@ class _Teller:
         patient = self._target(act.target, act.agent, "it") if act.target in self.props else self._subject(act.target)
         agent = self._named(act.agent)
         self.subject, self.target, self.silent = act.agent, act.target, ""
+        self.things = {act.target} & {*self.props}
         return f"{patient} <act {i}|is {participle(verb)} by> {agent}"
 
     # -- who and what ---------------------------------------------------------------------------------------------
 
     def _subject(self, ident: str) -> str:
         recent = ident in self.known and ident in (self.subject, self.target)
-        if recent and self._clear(self.roles[ident]) and self.rng.random() < _PRONOUNS[self.style]:
+        if recent and self._clear(ident, self.things) and self.rng.random() < _PRONOUNS[self.style]:
             return ACTORS[self.roles[ident].kind].pronoun
         return self._named(ident)
 
     def _target(self, ident: str, agent: str, subject: str) -> str:
-        pronoun = self.rng.random() < _PRONOUNS[self.style]
+        pronoun = self.rng.random() < _PRONOUNS[self.style] and subject != "it"
         if ident in self.props:
             animals = any(not role.person and role.id in self.known for role in self.script.roles)
-            if ident in self.known and ident == self.target and subject != "it" and not animals and pronoun:
-                return "it"
-            return self._thing(self.props[ident])
-        role = self.roles[ident]
-        if ident in self.known and agent in self.known and self._clear(role) and subject != "it" and pronoun:
-            return _OBJECT_CASE[ACTORS[role.kind].pronoun]
+            return "it" if pronoun and self.things == {ident} and not animals else self._thing(self.props[ident])
+        known = ident in self.known and agent in self.known
+        if known and pronoun and self._clear(ident, self.known & {*self.props}):
+            return _OBJECT_CASE[ACTORS[self.roles[ident].kind].pronoun]
         return self._named(ident)
 
-    def _clear(self, role: Role) -> bool:
-        """Whether this role's pronoun can mean nobody else; "it" also means props."""
-        pronouns = [ACTORS[other.kind].pronoun for other in self.script.roles if other is not role]
+    def _clear(self, ident: str, things: Set[str]) -> bool:
+        """Whether the pronoun of an actor can mean nobody else, and none of ``things``.
+
+        A toddler may be a girl or a boy: it goes by its name, and so does whoever it could be taken for.
+        """
+        role = self.roles[ident]
         mine = ACTORS[role.kind].pronoun
-        return mine not in pronouns and not (mine == "it" and self.target in self.props)
+        others = [other for other in self.script.roles if other is not role]
+        taken = role.person and any(other.kind in _ANY_GENDER for other in others)
+        alone = all(ACTORS[other.kind].pronoun != mine for other in others)
+        return alone and not taken and role.kind not in _ANY_GENDER and not (mine == "it" and things)
 
     def _named(self, ident: str) -> str:
         """ "a girl in a red coat" at first, "the girl" later; twins are always told apart."""
