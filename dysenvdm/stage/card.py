@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+
+from dysenvdm.stage.compositions import SPLITS
 
 _TEXT = """---
 license: apache-2.0
@@ -29,10 +31,11 @@ video. Everything is synthetic; nobody and nothing real is shown.
 - `NAME.mp4`, `NAME.txt` (a caption per line, the first is the clip's own) and `NAME.dsg.json` (the dynamic scene graph,
   format `dysenvdm.dsg/1`); a NAME is the clip's seed in the whole corpus.
 - `index.jsonl`: a JSON object per clip. `caption`, `captions`, `style`, `phrasing`, `words`; `events` and `actors` (how
-  many); `split`, `seed`, `stage_version`; `video`, `dsg`, `frames`, `fps`, `size`; `setting`, `weather`; `plan` (objects,
-  attributes, and events in order of occurrence with ticks `[start, end)`), which speaks the caption's words, and
-  `actions`, the world's own name for each event; `spans`: for each event the characters `[start, end)` of the caption that
-  are its predicate, for each object those of its name; `boxes`: for each object x0, y0, x1, y1 in 0..1 of every frame.
+  many); `split`, `seed`, `stage_version`; `video`, `dsg`, `frames`, `fps`, `size`; `setting`, `weather`; `plan`
+  (objects, attributes, and events in order of occurrence with ticks `[start, end)`), which speaks the caption's words,
+  and `actions`, the world's own name for each event; `spans`: for each event the characters `[start, end)` of the
+  caption that are its predicate, for each object those of its name; `boxes`: for each object x0, y0, x1, y1 in 0..1 of
+  every frame.
 - `sheet.png`: the first clips, frame by frame, over the timeline of their facts.
 - `export.json`: the settings of this export.
 
@@ -41,17 +44,17 @@ video. Everything is synthetic; nobody and nothing real is shown.
 ## Counts
 
 {tables}
-A caption is *single* with one event, *simultaneous* where some happen at the same time, *out of order* where one is told
-before another that happens first (it may be both), *chained* otherwise. Styles: *plain*; *rich* has more connectives,
-relative clauses and passives; *terse* has no articles.
+A caption is *single* with one event, *simultaneous* where some happen at the same time, *out of order* where one is
+told before another that happens first (it may be both), *chained* otherwise. Styles: *plain*; *rich* has more
+connectives, relative clauses and passives; *terse* has no articles.
 
 ## Splits
 
-`train`, `val` and `test` are drawn alike, from seeds of their own, with 1 to 5 events and 1 to 3 actors. Three tests are
-held out: `new-pairs` (in every clip some actor does what no actor of that kind does in the other splits), `more-events`
-(6 to 8) and `more-actors` (4). They share words, looks, places and phrasings with `train`, and single actions of single
-actors; they share no composition with it: no clip of theirs has its pairs of actor and action, its number of events or
-its number of actors, respectively, in any clip of `train`.
+{splits}
+`train`, `val` and `test` are drawn alike, from seeds of their own. The others are held out: in every clip of
+`new-pairs` some actor does what no actor of its kind does in any other split; the others have more events, or more
+actors, than any clip of `train`. They share words, looks, places, phrasings and single actions with `train`, but no
+composition: no kind of actor with that action, no number of events, no number of actors.
 
 ## The same again
 
@@ -91,8 +94,14 @@ def card(settings: Mapping[str, Any], lines: Iterable[Mapping[str, Any]]) -> str
         lengths=f"{frames[0]} frames" if len(frames) == 1 else f"{frames[0]} to {frames[-1]} frames",
         words=f"{words[0]} to {words[-1]}, {mean:.1f} on average",
         tables="\n".join([*tables, _table("action", actions, of="events")]),
+        splits=_splits(),
         command=_command(settings),
     )
+
+
+def _splits() -> str:
+    rows = [f"| {split.name} | {_span(split.events)} | {_span(split.actors)} |" for split in SPLITS.values()]
+    return "\n".join(("| split | events | actors |", "|---|---|---|", *rows, ""))
 
 
 def _table(title: str, counts: Counter[Any], of: str = "clips") -> str:
@@ -114,5 +123,5 @@ def _command(settings: Mapping[str, Any]) -> str:
     return " ".join(words)
 
 
-def _span(counts: tuple[int, ...]) -> str:
+def _span(counts: Sequence[int]) -> str:
     return f"{counts[0]}-{counts[-1]}" if len(counts) > 1 else str(counts[0])

@@ -10,7 +10,7 @@ from random import Random
 from dysenvdm.stage.captions.inflection import gerund, participle, third
 from dysenvdm.stage.captions.lexicon import PASSIVE, Wording
 from dysenvdm.stage.captions.structure import Run, outline
-from dysenvdm.stage.script import Prop, Role, Script, with_article
+from dysenvdm.stage.script import Prop, Script, with_article
 from dysenvdm.stage.world import ACTORS, SETTINGS, WEATHERS
 
 Span = tuple[int, int]
@@ -75,6 +75,8 @@ class _Teller:
     known: set[str] = field(default_factory=set)
     subject: str = ""
     target: str = ""
+    named: set[str] = field(default_factory=set)
+    """The props that were named by themselves, not only in a verb, "throws the ball to"."""
     things: set[str] = field(default_factory=set)
     """The props of the last clause."""
     silent: str = ""
@@ -223,7 +225,8 @@ class _Teller:
         pronoun = self.rng.random() < _PRONOUNS[self.style] and subject != "it"
         if ident in self.props:
             animals = any(not role.person and role.id in self.known for role in self.script.roles)
-            return "it" if pronoun and self.things == {ident} and not animals else self._thing(self.props[ident])
+            clear = ident in self.named and self.things == {ident} and not animals
+            return "it" if pronoun and clear else self._thing(self.props[ident])
         known = ident in self.known and agent in self.known
         if known and pronoun and self._clear(ident, self.known & {*self.props}):
             return _OBJECT_CASE[ACTORS[self.roles[ident].kind].pronoun]
@@ -255,6 +258,7 @@ class _Teller:
     def _thing(self, prop: Prop) -> str:
         new = prop.id not in self.known
         self.known.add(prop.id)
+        self.named.add(prop.id)
         said = [text for text, told in prop.attributes if told] if new else []
         return self._phrase(prop.id, prop.kind, said, self.article if new else "the")
 
