@@ -77,25 +77,36 @@ _ROLLING = frozenset({"box", "wagon"})
 _GOALS = frozenset(PROPS) | {"actor"}
 _PERSON, _ACTOR = frozenset({"person"}), frozenset({"actor"})
 _PORTABLE = tuple(kind for kind, prop in PROPS.items() if prop.portable)
+_THROWN = tuple(kind for kind in ("ball", "hat", "flower", "book") if kind in PROPS)
 
 
 def _handling(thing: str) -> Iterable[Action]:
     """What people do with a thing that they can hold."""
     it = frozenset({thing})
-    yield Action("pick up", "picks up", "picking up", "pick", _PEOPLE, it, shortest=2, longest=5, weight=3)
-    yield Action("put down", "puts down", "putting down", "put", _PEOPLE, it, shortest=2, longest=5, weight=1.5)
-    yield Action("throw", "throws", "throwing", "throw", _PEOPLE, it, shortest=2, longest=5, weight=1.5)
-    yield Action(
-        f"carry the {thing} to", f"carries the {thing} to", f"carrying the {thing} to", "go", _PEOPLE,
-        _GOALS - it, _WALK, weight=3, thing=thing,
-    )  # fmt: skip
-    yield Action(
-        f"hand the {thing} to", f"hands the {thing} to", f"handing the {thing} to", "hand", _PEOPLE,
-        _PERSON, longest=5, weight=4, thing=thing,
-    )  # fmt: skip
-    yield Action(
-        f"throw the {thing} to", f"throws the {thing} to", f"throwing the {thing} to", "toss", _PEOPLE,
-        _PERSON, longest=5, weight=4, thing=thing,
+    yield Action("pick up", "picks up", "picking up", "pick", _PEOPLE, it, longest=5, weight=3)
+    yield Action("put down", "puts down", "putting down", "put", _PEOPLE, it, longest=5, weight=1.2)
+    if thing in _THROWN:
+        yield Action("throw", "throws", "throwing", "throw", _PEOPLE, it, longest=5, weight=1.2)
+        yield _with(thing, "throw", "throws", "throwing", "toss", _PERSON, weight=1.5)
+    yield _with(thing, "hand", "hands", "handing", "hand", _PERSON, weight=2)
+    yield _with(thing, "carry", "carries", "carrying", "go", _GOALS - it, _WALK, weight=0.25)
+
+
+def _with(
+    thing: str,
+    verb: str,
+    third: str,
+    gerund: str,
+    move: str,
+    targets: frozenset[str],
+    speed: tuple[float, float] = (0, 0),
+    weight: float = 1.0,
+) -> Action:
+    """ "hand the ball to"."""
+    to = f"the {thing} to"
+    return Action(
+        f"{verb} {to}", f"{third} {to}", f"{gerund} {to}", move, _PEOPLE, targets, speed,
+        longest=_LONG if move == "go" else 5, weight=weight, thing=thing,
     )  # fmt: skip
 
 
@@ -137,7 +148,9 @@ ACTIONS: dict[str, Action] = _merged(
         Action("spin", "spins", "spinning", "stay", _PEOPLE | _BIRDS | {"dog", "cat"}, weight=0.6),
         Action("dance", "dances", "dancing", "stay", _PEOPLE, weight=1.5),
         Action("fall down", "falls down", "falling down", "stay", _PEOPLE, longest=6, last=True, weight=2.0),
-        Action("lie down", "lies down", "lying down", "stay", _PEOPLE | _FOUR_LEGGED, shortest=3, last=True),
+        Action(
+            "lie down", "lies down", "lying down", "stay", _PEOPLE | _FOUR_LEGGED, shortest=3, last=True, weight=0.6
+        ),
         Action("sit down", "sits down", "sitting down", "stay", frozenset({"dog", "cat"}), shortest=3),
         Action("flap its wings", "flaps its wings", "flapping its wings", "stay", _BIRDS, weight=1.6),
         Action("clap", "claps", "clapping", "stay", _PEOPLE, weight=0.8),
@@ -151,14 +164,14 @@ ACTIONS: dict[str, Action] = _merged(
         Action("pull", "pulls", "pulling", "pull", _STRONG, _ROLLING, _SLOW, 3, 12, weight=1.6),
         Action("climb onto", "climbs onto", "climbing onto", "climb", _PEOPLE, frozenset(STANDS), longest=6, weight=2),
         Action("bounce", "bounces", "bouncing", "bounce", _PEOPLE, frozenset({"ball"}), weight=2.0),
-        Action("chase", "chases", "chasing", "chase", _RUNNERS, _ACTOR, _RUN, 2, 6, weight=4),
+        Action("chase", "chases", "chasing", "chase", _RUNNERS, _ACTOR, _RUN, 2, 6, weight=8),
         Action("follow", "follows", "following", "follow", _ALL, _ACTOR, _WALK, 3, 10, weight=3),
         Action(
             "shake hands with", "shakes hands with", "shaking hands with", "shake", _PEOPLE, _PERSON, longest=8,
             weight=3.0,
         ),
         Action("pet", "pets", "petting", "pet", _PEOPLE, frozenset({"animal"}), longest=12, weight=4),
-        Action("ride", "rides", "riding", "ride", _PEOPLE, frozenset({"horse"}), _SLOW, 4, 12, last=True, weight=5),
+        Action("ride", "rides", "riding", "ride", _PEOPLE, frozenset({"horse"}), _SLOW, 4, 12, last=True, weight=20),
         *(action for thing in _PORTABLE for action in _handling(thing)),
     )
 )  # fmt: skip

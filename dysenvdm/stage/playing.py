@@ -23,6 +23,8 @@ _THROWN = 26.0
 _TOSSED = (19.0, 46.0)
 """How far a thing is thrown: away, and to somebody (least and most)."""
 _HUGGING = 6.0
+_GIVING = 6.0
+"""How much farther apart than beside each other two stand who hand over something, pixels."""
 _MOUNTING = 0.35
 """Share of a ride in which its rider gets on."""
 
@@ -164,7 +166,7 @@ class World:
         move, target = wish.action.move, wish.target
         assert target is not None
         gap, distance = self.gap(act.agent, target), abs(there - act.x0)
-        far = {"hug": 3.0, "shake": 3.0, "hand": 5.0, "chase": 6.0, "follow": 6.0}.get(move, 0.0)
+        far = {"hug": 3.0, "shake": 3.0, "hand": 6.0, "chase": 6.0, "follow": 6.0}.get(move, 0.0)
         if not gap - 1.5 <= distance <= gap + _REACH + far:
             return None
         match move:
@@ -177,9 +179,9 @@ class World:
             case "hug":
                 return replace(act, x1=there - way * _HUGGING) if self.facing[target] == -way else None
             case "shake":
-                return replace(act, x1=there - way * gap)
+                return replace(act, x1=there - way * (gap + _GIVING / 3))
             case "hand":
-                return replace(act, x1=there - way * (gap + 3))
+                return replace(act, x1=there - way * (gap + _GIVING))
             case "pet":
                 return replace(act, x1=there - way * (self.half[target] + 4))
             case "pick":
