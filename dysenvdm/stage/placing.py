@@ -24,11 +24,11 @@ Placed = tuple[tuple[Role, ...], tuple[Prop, ...], tuple[Act, ...]]
 
 @dataclass
 class Placing:
-    """Finds where everybody must start for ``wishes``; ``kinds`` are the props."""
+    """Finds where everybody must start for ``wishes``, props included, and where those are."""
 
     rng: Random
     roles: tuple[Role, ...]
-    kinds: tuple[str, ...]
+    props: tuple[Prop, ...]
     wishes: list[Wish]
     x: dict[str, float] = field(default_factory=dict, init=False)
     half: dict[str, float] = field(init=False)
@@ -37,7 +37,7 @@ class Placing:
     order: list[int] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.half = {role.id: role.half for role in self.roles} | {kind: PROPS[kind].half for kind in self.kinds}
+        self.half = {role.id: role.half for role in self.roles} | {prop.id: prop.half for prop in self.props}
         self.holders = self._first_holders()
         self.movers = [self._mover(i) for i in range(len(self.roles))]
         self.order = self._placing_order()
@@ -63,8 +63,8 @@ class Placing:
     def start(self) -> World | None:
         """Try one set of places; None when somebody is outside the picture or in somebody else."""
         self.x = {}
-        for kind in self.kinds:
-            if kind not in self.holders and not self._stand(kind, self._slots()):
+        for prop in self.props:
+            if prop.id not in self.holders and not self._stand(prop.id, self._slots()):
                 return None
         for i in self.order:
             if not self._stand(self.roles[i].id, self._starts(i)):
@@ -96,7 +96,8 @@ class Placing:
     def placed(self, world: World) -> tuple[tuple[Role, ...], tuple[Prop, ...]]:
         """Roles and props as they are at the start."""
         roles = tuple(replace(role, x=world.x[role.id], facing=world.facing[role.id]) for role in self.roles)
-        return roles, tuple(Prop(kind, world.x[kind], holder=self.holders.get(kind, "")) for kind in self.kinds)
+        holders = self.holders
+        return roles, tuple(replace(p, x=world.x[p.id], holder=holders.get(p.id, "")) for p in self.props)
 
     def turned(self, props: Sequence[Prop], world: World) -> tuple[Prop, ...]:
         """The props turned as somebody has sat on them."""

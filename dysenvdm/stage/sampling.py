@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from random import Random
 
 from dysenvdm.stage.actions import ACTIONS, Action
 from dysenvdm.stage.compositions import NEW_PAIRS, Split
+from dysenvdm.stage.looks import fits, hidden, sample_prop, sample_role, sample_weather
 from dysenvdm.stage.patterns import Pattern, Times, beats_for, sample_counts, sample_pattern, sample_times
 from dysenvdm.stage.placing import Placing
 from dysenvdm.stage.playing import Wish, World, touches
 from dysenvdm.stage.relations import relations
-from dysenvdm.stage.script import Act, Role, Script
+from dysenvdm.stage.script import Act, Prop, Role, Script
 from dysenvdm.stage.world import ACTORS, PROPS, SETTINGS
 from planners.dsg import MAX_TICKS, UserError
 
-_CAMOUFLAGE: dict[str, set[str]] = {"snow field": {"white"}, "beach": {"yellow"}, "street": {"grey", "black"}}
-_NOT_IN: dict[str, set[str]] = {"room": {"tree"}}
 _TRIES, _PLACES = 12, 12
 """Sets of acts that are tried with a cast, and places that are tried for a set of first acts."""
 _PATIENCE = 60
@@ -52,36 +51,47 @@ def sample_script(
     for attempt in range(2 * _PATIENCE):
         plain = attempt >= _PATIENCE
         setting = rng.choice(tuple(SETTINGS))
-        cast = _sample_roles(rng, cast_size, setting, plain)
+        scene = _Scene(setting, *sample_weather(rng, setting))
+        cast = _sample_roles(rng, cast_size, scene.hidden, plain)
         if cast is None:
             continue
         for _ in range(_TRIES):
             times = sample_times(rng, len(pattern), length)
-            script = _Director(rng, split, setting, cast, pattern, times, plain).script(ticks, length)
+            script = _Director(rng, split, scene, cast, pattern, times, plain).script(ticks, length)
             if script is not None:
                 return script
     raise AssertionError(f"no script for {pattern} in {length} beats")
 
 
-def _sample_roles(rng: Random, cast_size: int, setting: str, plain: bool) -> tuple[Role, ...] | None:
-    """Who is there; None where they would not find room. Who is of a kind with somebody is told apart by colour."""
+@dataclass(frozen=True)
+class _Scene:
+    """Where and in what weather it is."""
+
+    setting: str
+    weather: str
+    says_weather: bool
+
+    @property
+    def hidden(self) -> frozenset[str]:
+        return hidden(self.setting, self.weather)
+
+    def props(self, kinds: Iterable[str]) -> list[str]:
+        """Those kinds of props that can be there."""
+        return [kind for kind in kinds if fits(kind, self.setting)]
+
+
+def _sample_roles(rng: Random, cast_size: int, unseen: Collection[str], plain: bool) -> tuple[Role, ...] | None:
+    """Who is there; None where they would not find room or not all be seen."""
     choice = [kind for kind, actor in ACTORS.items() if actor.person or not plain]
     kinds = [rng.choice(choice) for _ in range(cast_size)]
-    if cast_size > 2 and sum(2 * ACTORS[kind].half for kind in kinds) > _WIDEST:
-        return None
     roles: list[Role] = []
     for i, kind in enumerate(kinds):
-        taken = _CAMOUFLAGE.get(setting, set()) | {role.color for role in roles if role.person == ACTORS[kind].person}
-        free = [name for name in ACTORS[kind].colors if name not in taken]
-        if not free:
+        ident = f"{kind}_{kinds[: i + 1].count(kind)}" if kinds.count(kind) > 1 else kind
+        role = sample_role(rng, ident, kind, unseen, roles)
+        if role is None:
             return None
-        color = rng.choice(free)
-        garment = rng.choice(ACTORS[kind].garments) if ACTORS[kind].garments else ""
-        twin = kinds.count(kind) > 1
-        says_color = rng.random() < 0.6 or twin
-        ident = f"{kind}_{kinds[: i + 1].count(kind)}" if twin else kind
-        roles.append(Role(ident, kind, garment, color, says_color))
-    return tuple(roles)
+        roles.append(role)
+    return tuple(roles) if cast_size < 3 or sum(2 * role.half for role in roles) <= _WIDEST else None
 
 
 @dataclass
@@ -92,7 +102,7 @@ class _Director:
 
     rng: Random
     split: Split
-    setting: str
+    scene: _Scene
     cast: tuple[Role, ...]
     pattern: Pattern
     times: Times
@@ -102,8 +112,7 @@ class _Director:
         first = self._first_wishes()
         if first is None:
             return None
-        kinds = self._props(first)
-        placing = Placing(self.rng, self.cast, kinds, [*first.values()])
+        placing = Placing(self.rng, self.cast, self._props(first), [*first.values()])
         for _ in range(_PLACES):
             world = placing.start()
             if world is None:
@@ -122,8 +131,8 @@ class _Director:
             starts = sorted({act.start for act in acts})
             groups = tuple(tuple(i for i, act in enumerate(acts) if act.start == begin) for begin in starts)
             return Script(
-                ticks, self.setting, self.rng.random() < 0.5, roles, props, tuple(acts), groups, beats=beats,
-                relations=relations(roles, props), holds=world.all_holds(beats),
+                ticks, self.scene.setting, self.rng.random() < 0.5, roles, props, tuple(acts), groups,
+                self.scene.weather, self.scene.says_weather, beats, relations(roles, props), world.all_holds(beats),
             )  # fmt: skip
         return None
 
@@ -168,9 +177,7 @@ class _Director:
             return {None: weight}
         used = {wish.target for wish in wishes.values()} | {wish.held for wish in wishes.values()}
         used &= set(PROPS)
-        props = [
-            kind for kind in _fitting(action.targets & PROPS.keys(), self.setting) if kind in used or len(used) < 2
-        ]
+        props = [kind for kind in self.scene.props(action.targets & PROPS.keys()) if kind in used or len(used) < 2]
         others = [role.id for i, role in enumerate(self.cast) if i != agent and action.aims_at(role.kind)]
         if self.plain:
             props = []
@@ -187,15 +194,16 @@ class _Director:
         """In how many ways this actor can handle that prop."""
         return _uses_of(self.cast[agent].kind, target) if target in PROPS else 0
 
-    def _props(self, first: dict[int, Wish]) -> tuple[str, ...]:
+    def _props(self, first: dict[int, Wish]) -> tuple[Prop, ...]:
         """The props that the first acts need, and perhaps more for later ones or for nobody."""
         kinds = {kind for wish in first.values() for kind in (wish.target, wish.held) if kind in PROPS}
         if self.plain:
             return ()
         later = sum(len(group) for group in self.pattern) - len(first)
         more = (self.rng.random() < 0.2) + (later > 0 and len(kinds) < 2) + (later > 3)
-        choice = sorted(set(_fitting(PROPS, self.setting)) - kinds)
-        return tuple(sorted(kinds | set(self.rng.sample(choice, min(more, len(choice))))))
+        choice = sorted(set(self.scene.props(PROPS)) - kinds)
+        kinds |= set(self.rng.sample(choice, min(more, len(choice))))
+        return tuple(sample_prop(self.rng, kind, self.scene.hidden) for kind in sorted(kinds))
 
     # -- one act after the other ---------------------------------------------------------------------------------
 
@@ -267,7 +275,3 @@ def _apt_actions(kind: str, lasts: int, new_pairs: bool) -> tuple[Action, ...]:
 @cache
 def _uses_of(kind: str, prop: str) -> int:
     return sum(kind in action.agents and prop in action.targets for action in ACTIONS.values() if touches(action))
-
-
-def _fitting(kinds: Iterable[str], setting: str) -> list[str]:
-    return [kind for kind in kinds if kind not in _NOT_IN.get(setting, ())]
