@@ -26,13 +26,26 @@ def write_sheet(
 ) -> None:
     """Write a picture of some clips: caption, frames, and the timeline of events and facts."""
     _check_seeds(seed, clips)
-    if output.suffix != ".png":
-        raise typer.BadParameter(f"{output}: must end in .png", param_hint="--output")
-    check_parent(output)
+    _check_png(output)
     from dysenvdm.stage import sample
     from dysenvdm.stage.export import sheet
 
     picture = sheet(sample(seed + i) for i in range(clips))
+    with written_whole(output) as temporary:
+        picture.save(temporary)
+    say(f"wrote {output}")
+
+
+@app.command("catalogue")
+def write_catalogue(
+    output: Annotated[Path, typer.Option("-o", "--output", help="The .png file to write.")],
+    size: Annotated[int, typer.Option(min=32, max=256, help="Pixels of each picture's side.")] = 96,
+) -> None:
+    """Write a picture of all that the world has: actors in their clothes, colours and sizes, props, places, weathers."""
+    _check_png(output)
+    from dysenvdm.stage.catalogue import catalogue
+
+    picture = catalogue(size)
     with written_whole(output) as temporary:
         picture.save(temporary)
     say(f"wrote {output}")
@@ -93,6 +106,12 @@ def _frames(text: str) -> int | None:
     if not text.isdecimal():
         raise typer.BadParameter(f"{text!r}: give a number of frames, or as-needed", param_hint="--frames")
     return int(text)
+
+
+def _check_png(output: Path) -> None:
+    if output.suffix != ".png":
+        raise typer.BadParameter(f"{output}: must end in .png", param_hint="--output")
+    check_parent(output)
 
 
 def _check_seeds(seed: int, clips: int) -> None:

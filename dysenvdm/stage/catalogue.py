@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw
 
 from dysenvdm.stage.render import render
 from dysenvdm.stage.script import Prop, Role, Script
-from dysenvdm.stage.world import ACTORS, PROPS, SETTINGS, WEATHERS, weathers_of
+from dysenvdm.stage.world import ACTORS, PROPS, SETTINGS, weathers_of
 
 _COLUMNS = 8
 _LABEL = 14

@@ -65,7 +65,8 @@ def gold_dsg(script: Script, caption: str, wording: Wording) -> DynamicSceneGrap
         Fact(subject=e.agent, predicate=e.predicate, object=e.target, start=e.start, end=e.end, source="plan")
         for e in plan.events
     ]
-    for thing in (*script.roles, *script.props):
+    everything: list[Role | Prop] = [*script.roles, *script.props]
+    for thing in everything:
         for text, told in thing.attributes:
             said: Source = "prompt" if told and thing.id in known else "imagined"
             facts.append(Fact(subject=thing.id, attribute=text, source=said, **whole))

@@ -56,8 +56,8 @@ def sample_role(
 ) -> Role | None:
     """Somebody of that kind, dressed; None where no colour is left.
 
-    No two people, and no two animals, of a clip have one colour; ``others`` are those there already. Of its kind, nobody
-    is told apart but by colour: who has a twin, whose ident then differs from its kind, has it stated.
+    No two people, and no two animals, of a clip have one colour; ``others`` are those there already. Who is not alone
+    of its kind, and has another ident than that, is told apart by a stated colour.
     """
     actor = ACTORS[kind]
     taken = {role.color for role in others if role.person == actor.person}

@@ -77,6 +77,12 @@ class Prop:
         return self.kind
 
     @property
+    def shown_color(self) -> str:
+        """The colour it is drawn in; "" where its kind has no choice of them."""
+        colors = PROPS[self.kind].colors
+        return self.color or (colors[0] if colors else "")
+
+    @property
     def scale(self) -> float:
         return SIZES.get(self.size, 1.0)
 

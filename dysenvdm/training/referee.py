@@ -21,7 +21,7 @@ from dysenvdm.data.stage import Sample
 from dysenvdm.stage import VAL_SEED0, sample
 from dysenvdm.stage.reading import Vocabulary, gold_reading
 from dysenvdm.stage.referee import REFEREES, Referee
-from dysenvdm.stage.referee_maps import Labels, Maps, labels_of, maps_of
+from dysenvdm.stage.referee_maps import Labels, Maps, classes_of, labels_of, maps_of
 from dysenvdm.stage.verdicts import compared, summed
 from dysenvdm.training.autoencoder import to_images
 from dysenvdm.training.degradations import blurred, noised, rescaled, round_trip, tinted
@@ -30,8 +30,8 @@ from planners.dsg import DynamicSceneGraph, UserError
 
 NOTHING = DynamicSceneGraph(ticks=1)
 WEIGHTS = {
-    "heat": 1.0, "actor_box": 5.0, "prop_box": 2.0, "color": 0.5, "garment": 0.2, "action": 1.0, "target": 0.5,
-    "offset": 2.0, "setting": 0.1,
+    "heat": 1.0, "actor_box": 5.0, "prop_box": 2.0, "color": 0.5, "garment": 0.2, "size": 0.2, "action": 1.0,
+    "target": 0.5, "offset": 2.0, "prop_color": 0.3, "prop_size": 0.1, "setting": 0.1, "weather": 0.1,
 }  # fmt: skip
 """Of the parts of the loss."""
 
@@ -76,11 +76,9 @@ class RefereeLoss(nn.Module):
         """``images`` (b f 3 h w) in [-1, 1]; ``gold`` as :func:`maps_of` gives it."""
         with torch.autocast(images.device.type, torch.bfloat16, enabled=images.is_cuda):
             maps = {name: value.float() for name, value in self.referee(images).items()}
-        parts = {
-            "heat": focal(maps["heat"], gold["heat"]),
-            "setting": F.cross_entropy(maps["setting"], gold["setting"]),
-        }
-        for name in ("color", "garment", "action", "target"):
+        parts = {"heat": focal(maps["heat"], gold["heat"])}
+        parts |= {name: F.cross_entropy(maps[name], gold[name]) for name in ("setting", "weather")}
+        for name in classes_of(self.referee.config.vocabulary):
             logits = rearrange(maps[name], "b f k h w -> b k f h w")
             parts[name] = F.cross_entropy(logits, gold[name], ignore_index=-1, reduction="sum")
             parts[name] = parts[name] / (gold[name] >= 0).sum().clamp(min=1)
