@@ -41,7 +41,7 @@ def write_catalogue(
     output: Annotated[Path, typer.Option("-o", "--output", help="The .png file to write.")],
     size: Annotated[int, typer.Option(min=32, max=256, help="Pixels of each picture's side.")] = 96,
 ) -> None:
-    """Write a picture of all that the world has: actors in their clothes, colours and sizes, props, places, weathers."""
+    """Write a picture of all there is: actors in their clothes, colours and sizes, props, places and weathers."""
     _check_png(output)
     from dysenvdm.stage.catalogue import catalogue
 

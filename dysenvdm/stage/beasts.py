@@ -9,7 +9,7 @@ import numpy as np
 
 from dysenvdm.stage.beast_heads import HEADS, mane, spot
 from dysenvdm.stage.figure import channel, darker, draw_limb, limb, moved
-from dysenvdm.stage.shapes import Complex, Real, Shape, capsule, disc, ellipse, polygon
+from dysenvdm.stage.shapes import Complex, Real, Shape, capsule, disc, ellipse
 from dysenvdm.stage.world import COLORS
 
 
