@@ -23,7 +23,7 @@ STANDS: dict[str, float] = {"box": 12.0, "bench": 8.0, "rock": 8.5, "table": 13.
 """Props that people climb onto, with the height at which they stand there."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Action:
     """One verb: its lemma is the event's predicate, ``third`` and ``gerund`` are its forms in captions.
 
@@ -56,6 +56,11 @@ class Action:
     weight: float = 1.0
     thing: str = ""
 
+    @property
+    def at_actors(self) -> bool:
+        """Whether an actor can be the target."""
+        return bool(self.targets - PROPS.keys())
+
     def aims_at(self, kind: str) -> bool:
         """Whether a prop or actor of that kind can be the target."""
         if kind in PROPS:
@@ -74,6 +79,7 @@ _STROLL = (4.2, 4.8)
 _RUNNERS = _ALL - _BIRDS
 _LOW = frozenset({"box", "ball", "rock"})
 _ROLLING = frozenset({"box", "wagon"})
+_MOUNTS = frozenset({"horse", "elephant"})
 _GOALS = frozenset(PROPS) | {"actor"}
 _PERSON, _ACTOR = frozenset({"person"}), frozenset({"actor"})
 _PORTABLE = tuple(kind for kind, prop in PROPS.items() if prop.portable)
@@ -171,7 +177,7 @@ ACTIONS: dict[str, Action] = _merged(
             weight=3.0,
         ),
         Action("pet", "pets", "petting", "pet", _PEOPLE, frozenset({"animal"}), longest=12, weight=4),
-        Action("ride", "rides", "riding", "ride", _PEOPLE, frozenset({"horse"}), _SLOW, 4, 12, last=True, weight=20),
+        Action("ride", "rides", "riding", "ride", _PEOPLE, _MOUNTS, _SLOW, 4, 12, last=True, weight=20),
         *(action for thing in _PORTABLE for action in _handling(thing)),
     )
 )  # fmt: skip

@@ -16,7 +16,7 @@ HOLDING = {"arm1": 0.7, "hand1": 1.5, "arm2": 0.6, "hand2": 1.4}
 """The arms of somebody who holds a thing."""
 MOUNTED = 0.35
 """How much of a ride its rider needs to get on."""
-_SADDLE = {"horse": 12.5}
+_SADDLE = {"horse": 12.5, "elephant": 13.5}
 """How high the feet of a rider are, pixels."""
 
 
@@ -132,7 +132,7 @@ def _pet(span: Span) -> Real:
 def _ride(span: Span) -> Real:
     up = ease(span.u, 0, MOUNTED)
     return span.pose(
-        lift=_SADDLE[span.act.target_kind or "horse"] * up, leg1=0.12 + 0.75 * up, shin1=0.08 + 0.1 * up,
+        lift=_SADDLE[(span.act.target or "").split("_")[0]] * up, leg1=0.12 + 0.75 * up, shin1=0.08 + 0.1 * up,
         leg2=-0.12 + 0.85 * up, shin2=-0.16 + 0.3 * up, arm1=0.1 + 0.8 * up, hand1=0.3 + 0.9 * up,
         arm2=-0.25 + 1.0 * up, hand2=1.1 * up,
     )  # fmt: skip

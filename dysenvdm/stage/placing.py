@@ -71,8 +71,8 @@ class Placing:
                 return None
         world = World(self.roles, self.x, self.half, {})
         world.facing = {role.id: self._first_facing(i) for i, role in enumerate(self.roles)}
-        for prop, holder in self.holders.items():
-            world.hold(holder, prop, 0)
+        for held, holder in self.holders.items():
+            world.hold(holder, held, 0)
         world.take(())
         return world
 

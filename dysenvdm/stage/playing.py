@@ -28,7 +28,7 @@ _GIVING = 6.0
 _MOUNTING = 0.35
 """Share of a ride in which its rider gets on."""
 
-_NEEDS_HELD = frozenset(("put", "throw", "bounce"))
+NEEDS_HELD = frozenset(("put", "throw", "bounce"))
 _NEEDS_UPRIGHT = frozenset(("push", "hug", "shake", "pet", "hand", "toss", "chase", "follow", "ride"))
 """Moves whose target, an actor, stands on the ground."""
 _TAKES_PART = frozenset(("push", "shake", "hand", "toss", "chase", "follow", "ride"))
@@ -56,12 +56,12 @@ class Wish:
     @property
     def held(self) -> str:
         """The prop that the agent must have in its hands, or ""."""
-        return (self.target or "") if self.action.move in _NEEDS_HELD else self.action.thing
+        return (self.target or "") if self.action.move in NEEDS_HELD else self.action.thing
 
 
 def touches(action: Action) -> bool:
     """Whether the agent must be beside its target when it begins."""
-    return action.move not in ("stay", "left", "right", "go", "toss", *_NEEDS_HELD)
+    return action.move not in ("stay", "left", "right", "go", "toss", *NEEDS_HELD)
 
 
 @dataclass
@@ -119,10 +119,11 @@ class World:
         if target in PROPS:
             in_hands = target in self.hands.values()
             taken = target in self.seat.values() or target in self.stand.values()
-            return in_hands == (move in _NEEDS_HELD) and not (taken and touches(wish.action))
+            return in_hands == (move in NEEDS_HELD) and not (taken and touches(wish.action))
         if move not in _NEEDS_UPRIGHT:
             return True
-        busy = target in self.done or target in self.seat or target in self.stand
+        small = move == "ride" and any(role.id == target and role.size for role in self.roles)
+        busy = small or target in self.done or target in self.seat or target in self.stand
         return not busy and not (move in _TAKES_PART and target in self.hands)
 
     def _moved(self, act: Act, wish: Wish) -> Act | None:
@@ -131,7 +132,7 @@ class World:
             way = 1 if move == "right" else -1
             travel = self._travel(wish, way, act.agent)
             return None if travel is None else replace(act, facing=way, x1=act.x0 + way * travel)
-        if wish.target is None or move in _NEEDS_HELD:
+        if wish.target is None or move in NEEDS_HELD:
             return self._handled(act, move)
         there = self.x[wish.target]
         way = 1 if there > act.x0 else -1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from random import Random
@@ -12,7 +12,7 @@ from dysenvdm.stage.compositions import NEW_PAIRS, Split
 from dysenvdm.stage.looks import fits, hidden, sample_prop, sample_role, sample_weather
 from dysenvdm.stage.patterns import Pattern, Times, beats_for, sample_counts, sample_pattern, sample_times
 from dysenvdm.stage.placing import Placing
-from dysenvdm.stage.playing import Wish, World, touches
+from dysenvdm.stage.playing import NEEDS_HELD, Wish, World, touches
 from dysenvdm.stage.relations import relations
 from dysenvdm.stage.script import Act, Prop, Role, Script
 from dysenvdm.stage.world import ACTORS, PROPS, SETTINGS
@@ -24,9 +24,12 @@ _PATIENCE = 60
 """Casts that are tried; from there on all are people who do what can be done anywhere."""
 _CHAINED = 8.0
 """How much likelier somebody who has come to something does something with it than anything else."""
+_PEOPLE = 1.7
+"""How much likelier each kind of people is than each kind of animals."""
+_ERRAND = 4.0
+"""How much likelier somebody who acts again goes somewhere first."""
 _WIDEST = 52.0
 """Pixels that a cast may fill."""
-Doing = tuple[Action, str | None]
 
 
 def sample_script(
@@ -83,7 +86,7 @@ class _Scene:
 def _sample_roles(rng: Random, cast_size: int, unseen: Collection[str], plain: bool) -> tuple[Role, ...] | None:
     """Who is there; None where they would not find room or not all be seen."""
     choice = [kind for kind, actor in ACTORS.items() if actor.person or not plain]
-    kinds = [rng.choice(choice) for _ in range(cast_size)]
+    kinds = rng.choices(choice, [_PEOPLE if ACTORS[kind].person else 1 for kind in choice], k=cast_size)
     roles: list[Role] = []
     for i, kind in enumerate(kinds):
         ident = f"{kind}_{kinds[: i + 1].count(kind)}" if kinds.count(kind) > 1 else kind
@@ -148,15 +151,10 @@ class _Director:
             for agent in group:
                 if agent in wishes:
                     continue
-                options = {
-                    (action, target): weight
-                    for action in self._apt(agent, end - start, self._again(agent, g))
-                    for target, weight in self._aims(action, agent, wishes, self._again(agent, g)).items()
-                }
-                if not options:
+                wish = self._first_wish(agent, start, end, self._again(agent, g), wishes)
+                if wish is None:
                     return None
-                action, target = self.rng.choices(list(options), list(options.values()))[0]
-                wishes[agent] = Wish(agent, action, target, start, end)
+                wishes[agent] = wish
         return wishes
 
     def _again(self, agent: int, group: int) -> bool:
@@ -168,27 +166,34 @@ class _Director:
         actions = _apt_actions(self.cast[agent].kind, lasts, self.split.new_pair)
         return [a for a in actions if not (again and a.last) and not (self.plain and a.move != "stay")]
 
-    def _aims(self, action: Action, agent: int, wishes: dict[int, Wish], again: bool) -> dict[str | None, float]:
-        """What a first act can aim at, with its weight: props of the clip or, while it has fewer than two, any that
-        suit the setting. Who will act again likes to go where there is something to do.
-        """
-        weight = self._weight(action, agent)
-        if not action.targets:
-            return {None: weight}
-        used = {wish.target for wish in wishes.values()} | {wish.held for wish in wishes.values()}
-        used &= set(PROPS)
-        props = [kind for kind in self.scene.props(action.targets & PROPS.keys()) if kind in used or len(used) < 2]
-        others = [role.id for i, role in enumerate(self.cast) if i != agent and action.aims_at(role.kind)]
-        if self.plain:
-            props = []
-        aims: list[str] = [*sorted(props), *others]
-        weight /= max(1, len(aims))
-        if again and action.move == "go":
-            return {aim: weight * (1 + 4 * self._uses(agent, aim)) for aim in aims}
-        return dict.fromkeys(aims, weight)
+    def _first_wish(self, agent: int, start: int, end: int, again: bool, wishes: dict[int, Wish]) -> Wish | None:
+        actions = self._apt(agent, end - start, again)
+        weights = [self._weight(action, agent, again) for action in actions]
+        for action in _drawn(self.rng, actions, weights):
+            aims = self._aims(action, agent, wishes) if action.targets else [None]
+            if aims:
+                target = self.rng.choices(aims, [self._appeal(action, agent, aim, again) for aim in aims])[0]
+                return Wish(agent, action, target, start, end)
+        return None
 
-    def _weight(self, action: Action, agent: int) -> float:
-        return action.weight * (10 if (self.cast[agent].kind, action.lemma) in NEW_PAIRS else 1)
+    def _aims(self, action: Action, agent: int, wishes: dict[int, Wish]) -> list[str | None]:
+        """What a first act can aim at: others, props of the clip or, while it has fewer than two, any that suit it."""
+        aims: list[str | None] = [
+            role.id for i, role in enumerate(self.cast) if i != agent and action.aims_at(role.kind)
+        ]
+        if self.plain:
+            return aims
+        used = {kind for wish in wishes.values() for kind in (wish.target, wish.held) if kind in PROPS}
+        props = self.scene.props(action.targets & PROPS.keys())
+        return aims + sorted(kind for kind in props if kind in used or len(used) < 2)
+
+    def _weight(self, action: Action, agent: int, again: bool) -> float:
+        weight = action.weight * (10 if (self.cast[agent].kind, action.lemma) in NEW_PAIRS else 1)
+        return weight * _ERRAND if again and action.move == "go" else weight
+
+    def _appeal(self, action: Action, agent: int, aim: str | None, again: bool) -> float:
+        """How much a target attracts: who will act again likes to go where there is something to do."""
+        return 1 + 4 * self._uses(agent, aim) if aim is not None and again and action.move == "go" else 1
 
     def _uses(self, agent: int, target: str) -> int:
         """In how many ways this actor can handle that prop."""
@@ -233,31 +238,39 @@ class _Director:
         mine = [wish for wish in wishes if wish.agent == agent]
         last = (mine[-1].action, mine[-1].target) if mine else None
         concerned = {self.cast[wish.agent].id for wish in wishes} | {wish.target for wish in wishes}
-        acts: dict[Doing, tuple[Wish, Act]] = {}
-        weights: dict[Doing, float] = {}
-        for action in self._apt(agent, end - start, again):
+        left_out = {role.id for role in self.cast} - concerned - {self.cast[agent].id}
+        actions = self._apt(agent, end - start, again)
+        weights = [
+            self._weight(action, agent, again)
+            * (_CHAINED if touches(action) or action.move in NEEDS_HELD or action.thing else 1)
+            * (_CHAINED if left_out and action.at_actors else 1)
+            for action in actions
+        ]
+        for action in _drawn(self.rng, actions, weights):
             aims = [None] if not action.targets else [ident for ident in world.x if self._can_aim(action, agent, ident)]
-            for aim in aims:
-                wish = Wish(agent, action, aim, start, end)
-                act = world.play(wish, others) if (action, aim) != last else None
-                if act is None:
-                    continue
-                weight = self._weight(action, agent) / len(aims)
-                if touches(action) or wish.held:
-                    weight *= _CHAINED
-                if again and action.move == "go" and aim is not None:
-                    weight *= 1 + 4 * self._uses(agent, aim)
-                if aim is not None and aim not in PROPS and aim not in concerned:
-                    weight *= 4
-                acts[action, aim], weights[action, aim] = (wish, act), weight
-        if not acts:
-            return None, None
-        return acts[self.rng.choices(list(weights), list(weights.values()))[0]]
+            tried = [Wish(agent, action, aim, start, end) for aim in aims if (action, aim) != last]
+            acts = [(wish, act) for wish in tried if (act := world.play(wish, others)) is not None]
+            if acts:
+                appeal = [
+                    self._appeal(action, agent, wish.target, again) * (_CHAINED if wish.target in left_out else 1)
+                    for wish, _ in acts
+                ]
+                return self.rng.choices(acts, appeal)[0]
+        return None, None
 
     def _can_aim(self, action: Action, agent: int, ident: str) -> bool:
         if ident == self.cast[agent].id:
             return False
         return action.aims_at(ident if ident in PROPS else self._kind(ident))
+
+
+def _drawn(rng: Random, actions: Sequence[Action], weights: Sequence[float]) -> Iterator[Action]:
+    """The actions in an order drawn by weight."""
+    left = dict(zip(actions, weights, strict=True))
+    while left:
+        action = rng.choices(list(left), list(left.values()))[0]
+        del left[action]
+        yield action
 
 
 @cache
