@@ -147,7 +147,7 @@ ACTIONS: dict[str, Action] = _merged(
         Action("kick", "kicks", "kicking", "kick", _PEOPLE | {"horse"}, frozenset({"ball"}), longest=5, weight=2.0),
         Action("push", "pushes", "pushing", "push", _STRONG, _ROLLING | _PERSON, _SLOW, 3, 12, weight=1.6),
         Action("sit on", "sits on", "sitting on", "onto", _PEOPLE, frozenset(SEATS), shortest=3, weight=2.4),
-        Action("hug", "hugs", "hugging", "hug", _PEOPLE, _PERSON, shortest=3, longest=12, weight=5),
+        Action("hug", "hugs", "hugging", "hug", _PEOPLE, _PERSON, shortest=3, longest=12, weight=7),
         Action("wave at", "waves at", "waving at", "stay", _PEOPLE, _ACTOR, weight=1.4),
         Action("wave", "waves", "waving", "stay", _PEOPLE),
         Action("jump", "jumps", "jumping", "stay", _ALL, weight=0.8),
@@ -174,10 +174,10 @@ ACTIONS: dict[str, Action] = _merged(
         Action("follow", "follows", "following", "follow", _ALL, _ACTOR, _WALK, 3, 10, weight=3),
         Action(
             "shake hands with", "shakes hands with", "shaking hands with", "shake", _PEOPLE, _PERSON, longest=8,
-            weight=3.0,
+            weight=6.0,
         ),
         Action("pet", "pets", "petting", "pet", _PEOPLE, frozenset({"animal"}), longest=12, weight=4),
-        Action("ride", "rides", "riding", "ride", _PEOPLE, _MOUNTS, _SLOW, 4, 12, last=True, weight=20),
+        Action("ride", "rides", "riding", "ride", _PEOPLE, _MOUNTS, _SLOW, 4, 12, last=True, weight=60),
         *(action for thing in _PORTABLE for action in _handling(thing)),
     )
 )  # fmt: skip

@@ -120,11 +120,8 @@ def prop_track(script: Script, prop: Prop, frames: int) -> PropTrack:
     """A prop stands still unless it is pushed, pulled, kicked or in somebody's hands."""
     place = np.full(frames, prop.x, complex)
     held = np.zeros(frames, bool)
-    hands = {
-        hold.holder: _hand_track(script, hold.holder, prop, frames) for hold in script.holds if hold.prop == prop.id
-    }
     if prop.holder:
-        place[:] = hands[prop.holder]
+        place = _hand_track(script, prop.holder, prop, frames)
         held[:] = True
     for act in script.acts:
         if prop.id not in (act.target, act.thing) or ACTIONS[act.predicate].move not in _PATHS:

@@ -197,8 +197,8 @@ class World:
         target, move = wish.target or "", wish.action.move
         if move == "pull":
             way = -way
-        elif move == "ride":
-            way = self.facing[target]
+        elif move == "ride":  # where there is room
+            way = 1 if self.x[target] < 32 else -1
         travel = self._travel(wish, way, act.agent if move == "pull" else target)
         if travel is None:
             return None
