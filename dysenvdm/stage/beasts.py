@@ -33,7 +33,7 @@ _BEASTS = {
     "horse": _Beast(13, 8.4, 11, 2.8, 2.0),
     "elephant": _Beast(11, 13, 7, 4.6, 2.0, near=0.88),
     "rabbit": _Beast(5, 6.8, 2.4, 2.4, 1.0, taper=0.84),
-    "cow": _Beast(13, 10.5, 7, 3.2, 2.0),
+    "cow": _Beast(13.5, 10, 8.2, 3.0, 2.0),
     "bear": _Beast(10, 12.5, 5, 5.2, 1.6, taper=0.9, near=0.86),
     "sheep": _Beast(8, 8, 5, 2.2, 1.6, legs="#3a3230"),
     "pig": _Beast(9, 9.6, 3.4, 2.8, 1.6, near=0.9),
@@ -122,8 +122,8 @@ def _patch(paint: str) -> str:
 def _cow_marks(paint: str, back: Complex, chest: Complex, along: Complex) -> list[Shape]:
     return [
         disc("#f5a3b5", back + (1.2 - 5j) * along, 2.4),
-        ellipse(_patch(paint), back + (1.5 + 1.2j) * along, 3.2, 2.4, along),
-        ellipse(_patch(paint), chest + (-3.4 - 1.2j) * along, 2.6, 2.2, along),
+        ellipse(_patch(paint), back + (1.2 + 1.4j) * along, 4.2, 3.0, along),
+        ellipse(_patch(paint), chest + (-2.8 - 0.8j) * along, 3.2, 3.0, along),
     ]
 
 

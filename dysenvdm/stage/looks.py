@@ -19,8 +19,8 @@ _HIDDEN: dict[str, frozenset[str]] = {
         "kitchen": "white grey",
         "farm": "yellow",
         "snow": "white",
-        "fog": "white grey",
-        "night": "black blue purple",
+        "fog": "white",
+        "night": "black",
         "sunset": "orange",
     }.items()
 }

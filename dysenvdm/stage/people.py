@@ -31,8 +31,8 @@ _BUILDS = {
     "boy": _Build(8.2, 8.4, 5.2, "#f0b684", "#f2c531", "#2e3350", "#1a1a20"),
     "woman": _Build(11, 10, 4.9, "#8e5634", "#1c1718", "#8e5634", "#1c1718"),
     "man": _Build(11.6, 10.4, 4.9, "#f6c39a", "#5d3517", "#39405e", "#15151a"),
-    "grandmother": _Build(9.4, 9.4, 4.8, "#f7cfae", "#b9bcc8", "#6b5a52", "#3a2c28", 1.12),
-    "grandfather": _Build(10.6, 9.8, 4.8, "#e6ab82", "#eef0f4", "#5f5346", "#2b2420", 1.06),
+    "grandmother": _Build(8.0, 9.0, 4.8, "#f7cfae", "#a79cc4", "#6b5a52", "#3a2c28", 1.2),
+    "grandfather": _Build(10.4, 9.6, 4.8, "#e6ab82", "#eef0f4", "#5f5346", "#2b2420", 1.06),
 }
 _CHARCOAL, _GOLD = "#3b3f4c", "#f2c12e"
 
@@ -198,7 +198,7 @@ def _head(build: _Build, kind: str, garment: str, paint: str, shoulder: Complex,
         shapes.append(polygon(build.hair, *arc(1.08, -0.55, -2.6, 6)))
     elif kind == "grandfather":  # a long one
         beard = arc(1.08, -0.4, -2.5, 6)
-        shapes.append(polygon(build.hair, *beard[:2], center - (r + 5.0) * up + 1.6 * ahead, *beard[3:]))
+        shapes.append(polygon(build.hair, *beard[:2], center - (r + 6.0) * up + 1.4 * ahead, *beard[3:]))
     if garment == "uniform":  # a peaked cap
         shapes.append(polygon(darker(paint, 0.9), *arc(1.3, 0.35, 2.9, 7)))
         brim = center + 1.6 * up

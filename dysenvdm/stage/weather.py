@@ -36,13 +36,13 @@ def _night(color: str) -> str:
 _TONES: dict[str, _Tone] = {
     "rain": lambda color: _mixed(color, "#5c6675", 0.42),
     "snow": lambda color: _mixed(color, "#eef2f8", 0.5),
-    "fog": lambda color: _mixed(color, "#cdd3d8", 0.66),
+    "fog": lambda color: _mixed(color, "#a4acb3", 0.6),
     "night": _night,
     "sunset": lambda color: _mixed(color, "#b4442f", 0.36),
 }
 _WALLED = frozenset({"street"})
 """Settings in which one sees a wall and no sky."""
-_SKIES = {"rain": "#7d8896", "snow": "#b4bfd0", "fog": "#cfd5da", "night": "#131a40", "sunset": "#ef8a4e"}
+_SKIES = {"rain": "#7d8896", "snow": "#b4bfd0", "fog": "#b0b8be", "night": "#131a40", "sunset": "#ef8a4e"}
 
 
 def _clouds(color: str) -> list[Shape]:
@@ -97,7 +97,7 @@ def drifting(weather: str, time: Real) -> list[Shape]:
     for height, speed, a, b, start in banks:
         span = _WIDTH + 2 * a
         x = (start + speed * time) % span - a
-        shapes.append(ellipse("#f4f6f890", x + 1j * height, a, b, level))
+        shapes.append(ellipse("#eef1f480", x + 1j * height, a, b, level))
     return shapes
 
 
