@@ -121,7 +121,7 @@ def prop_track(script: Script, prop: Prop, frames: int) -> PropTrack:
     place = np.full(frames, prop.x, complex)
     held = np.zeros(frames, bool)
     if prop.holder:
-        place = _hand_track(script, prop.holder, prop, frames)
+        place[:] = _hand_track(script, prop.holder, prop, frames)
         held[:] = True
     for act in script.acts:
         if prop.id not in (act.target, act.thing) or ACTIONS[act.predicate].move not in _PATHS:
