@@ -5,10 +5,11 @@ events, those that the split does not have from the held-out split ``more-events
 are micro averages with their 95 % bootstrap intervals over prompts. ``--output`` keeps every prompt with its plan and
 gold plan, to look at.
 
-``--by events`` counts captions with one, two, ... events apart, ``--by style`` plain, rich and terse ones. ``--by
-phrasing`` does so by how a caption tells its events: *single* has one, *chained* several one after the other and told
-in that order, *simultaneous* some at the same time, *out of order* one told before another that happens first ("...
-after she waves", "before she sits, ..."). A caption may be both of the last two, and then counts in both.
+``--by events`` counts captions with one, two, ... events apart, ``--by style`` plain, rich and terse ones, ``--by
+things`` those with an act on two things ("hands the ball to the girl"). ``--by phrasing`` does so by how a caption
+tells its events: *single* has one, *chained* several one after the other and told in that order, *simultaneous* some at
+the same time, *out of order* one told before another that happens first ("... after she waves", "before she sits,
+..."). A caption may be both of the last two, and then counts in both.
 """
 
 from __future__ import annotations
@@ -66,6 +67,7 @@ GROUPINGS: dict[str, Callable[[StageClip], Sequence[str]]] = {
     "events": events,
     "phrasing": lambda clip: clip.tellings[0].phrasing,
     "style": lambda clip: [clip.tellings[0].style],
+    "things": lambda clip: ["acts on two things" if any(act.thing for act in clip.script.acts) else "no such act"],
 }
 
 

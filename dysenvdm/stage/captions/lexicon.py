@@ -12,17 +12,16 @@ from dysenvdm.stage.actions import ACTIONS
 from dysenvdm.stage.script import Script
 from dysenvdm.stage.world import ACTORS, PROPS
 
-_PORTABLE = tuple(kind for kind, prop in PROPS.items() if prop.portable)
+_WITH_THINGS = {"carry": ("take", "bring"), "hand": ("pass", "give"), "throw": ("toss",)}
 
 VERBS: dict[str, tuple[str, ...]] = {
     "walk to": ("stroll over to", "head to", "wander over to", "go over to", "walk over to"),
     "run to": ("dash to", "race to", "rush to", "sprint to", "run over to", "hurry over to"),
-    "walk to the left": ("stroll to the left", "walk left", "head left", "wander to the left"),
-    "walk to the right": ("stroll to the right", "walk right", "head right", "wander to the right"),
-    "run to the left": ("dash to the left", "run left", "race to the left", "sprint to the left"),
-    "run to the right": ("dash to the right", "run right", "race to the right", "sprint to the right"),
+    "walk to the left": ("stroll to the left", "head to the left", "wander to the left"),
+    "walk to the right": ("stroll to the right", "head to the right", "wander to the right"),
+    "run to the left": ("dash to the left", "race to the left", "sprint to the left"),
+    "run to the right": ("dash to the right", "race to the right", "sprint to the right"),
     "jump over": ("leap over", "hop over"),
-    "kick": ("boot",),
     "push": ("shove",),
     "pull": ("drag", "tug"),
     "sit on": ("sit down on", "settle down on", "perch on"),
@@ -40,15 +39,16 @@ VERBS: dict[str, tuple[str, ...]] = {
     "sit down": ("sit",),
     "flap its wings": ("beat its wings", "flutter its wings"),
     "bounce": ("dribble",),
-    "chase": ("run after",),
     "follow": ("walk behind", "trail"),
     "pet": ("stroke", "pat"),
     "pick up": ("lift up", "grab"),
     "put down": ("set down",),
     "throw": ("toss", "hurl"),
-    **{f"carry the {thing} to": (f"take the {thing} to", f"bring the {thing} to") for thing in _PORTABLE},
-    **{f"hand the {thing} to": (f"pass the {thing} to", f"give the {thing} to") for thing in _PORTABLE},
-    **{f"throw the {thing} to": (f"toss the {thing} to",) for thing in _PORTABLE},
+    **{
+        action.lemma: tuple(f"{verb} the {action.thing} to" for verb in _WITH_THINGS[action.lemma.split()[0]])
+        for action in ACTIONS.values()
+        if action.thing
+    },
 }
 """Action -> other ways to say it, in the base form; a target follows."""
 

@@ -117,7 +117,6 @@ RICH: dict[int, tuple[Template, ...]] = {
         Template("first {1}, then {2s}, and at last {3s}", first=True, last=True),
         Template("once {1p}, {2} and then {3s}", single="12"),
         Template("in the end, {3}. Before that, {1}, and then {2s}", first=True, last=True),
-        Template("{3}, but before that {1} and then {2s}", single="13", first=True, last=True),
         Template("before {3g}, {1} and then {2s}", same="13", single="1", first=True),
         Template("after {1} and {2s}, {3}", single="12", same="12"),
         Template("{1}. Before {3}, {2}", single="3"),

@@ -30,7 +30,7 @@ _PAIRED_APART = ("{a}. Meanwhile, {b}", "{a}. At the same time, {b}", "while {b}
 _PRONOUNS = {"plain": 0.65, "rich": 0.75, "terse": 0.0}
 _SILENT = {"plain": 0.35, "rich": 0.45, "terse": 0.85}
 _PASSIVE = 0.2
-_LOOKS = ("in {}", "in {}", "wearing {}", "dressed in {}", "who wears {}", "who is wearing {}")
+_LOOKS = ("in {}", "in {}", "wearing {}", "dressed in {}", "who wears {}")
 _PLACEHOLDER = re.compile(r"\{(\d)([sgph]?)\}")
 _MARK = re.compile(r"<([^|<>]+)\|([^<>]*)>")
 
@@ -79,6 +79,8 @@ class _Teller:
     """The props that were named by themselves, not only in a verb, "throws the ball to"."""
     things: set[str] = field(default_factory=set)
     """The props of the last clause."""
+    active: bool = False
+    """Whether a clause without a subject leans on the sentence's other subject, which must be who acts then."""
     silent: str = ""
     """Who may go without saying as the next clause's subject."""
     order: list[int] = field(default_factory=list)
@@ -95,13 +97,14 @@ class _Teller:
         if places:
             at_end = len(self.script.acts) == 1 and self.rng.random() < 0.5
             place = " ".join(places)
-            text = f"{text} {place}" if at_end else f"{place}{'' if self.style == 'terse' else ','} {text}"
+            text = f"{text} {place}" if at_end else f"{place}, {text}"
         return self._unmarked(f"{text}.")
 
     # -- the whole ------------------------------------------------------------------------------------------------
 
     def _run(self, run: Run, groups: Sequence[list[int]]) -> str:
         alone = run.template.text == "{1}"
+        self.active = "g}" in run.template.text or "h}" in run.template.text
 
         def told(hole: re.Match[str]) -> str:
             return self._group(groups[run.at + int(hole[1]) - 1], hole[2], alone=alone)
@@ -185,7 +188,7 @@ class _Teller:
         act = self.script.acts[i]
         verb = self.wording.verb(self.script, i)
         self.order.append(i)
-        turned = act.predicate in PASSIVE and form == "" and self.style == "rich"
+        turned = act.predicate in PASSIVE and form == "" and self.style == "rich" and not self.active
         if turned and self.rng.random() < _PASSIVE:
             return self._passive(i, verb)
         omitted = act.agent == self.silent and self.rng.random() < _SILENT[self.style]
