@@ -75,7 +75,7 @@ _FOUR_LEGGED = frozenset(kind for kind, actor in ACTORS.items() if actor.body ==
 _BIRDS = frozenset(kind for kind, actor in ACTORS.items() if actor.body == "bird")
 _STRONG = _ALL - _BIRDS - {"cat"}
 _WALK, _RUN, _SLOW = (3.4, 5.0), (6.2, 7.6), (3.0, 3.6)
-_STROLL = (4.2, 4.8)
+_STROLL, _HUNT = (4.2, 4.8), (4.5, 7.6)
 _RUNNERS = _ALL - _BIRDS
 _LOW = frozenset({"box", "ball", "rock"})
 _ROLLING = frozenset({"box", "wagon"})
@@ -92,7 +92,7 @@ def _handling(thing: str) -> Iterable[Action]:
     yield Action("pick up", "picks up", "picking up", "pick", _PEOPLE, it, longest=5, weight=3)
     yield Action("put down", "puts down", "putting down", "put", _PEOPLE, it, longest=5, weight=1.2)
     if thing in _THROWN:
-        yield Action("throw", "throws", "throwing", "throw", _PEOPLE, it, longest=5, weight=1.2)
+        yield Action("throw", "throws", "throwing", "throw", _PEOPLE, it, shortest=3, longest=5, weight=1.2)
         yield _with(thing, "throw", "throws", "throwing", "toss", _PERSON, weight=1.5)
     yield _with(thing, "hand", "hands", "handing", "hand", _PERSON, weight=2)
     yield _with(thing, "carry", "carries", "carrying", "go", _GOALS - it, _WALK, weight=0.25)
@@ -112,7 +112,8 @@ def _with(
     to = f"the {thing} to"
     return Action(
         f"{verb} {to}", f"{third} {to}", f"{gerund} {to}", move, _PEOPLE, targets, speed,
-        longest=_LONG if move == "go" else 5, weight=weight, thing=thing,
+        shortest=3 if move == "toss" else SHORTEST_ACT, longest=_LONG if move == "go" else 5,
+        weight=weight, thing=thing,
     )  # fmt: skip
 
 
@@ -170,14 +171,14 @@ ACTIONS: dict[str, Action] = _merged(
         Action("pull", "pulls", "pulling", "pull", _STRONG, _ROLLING, _SLOW, 3, 12, weight=1.6),
         Action("climb onto", "climbs onto", "climbing onto", "climb", _PEOPLE, frozenset(STANDS), longest=6, weight=2),
         Action("bounce", "bounces", "bouncing", "bounce", _PEOPLE, frozenset({"ball"}), weight=2.0),
-        Action("chase", "chases", "chasing", "chase", _RUNNERS, _ACTOR, _RUN, 2, 6, weight=8),
-        Action("follow", "follows", "following", "follow", _ALL, _ACTOR, _WALK, 3, 10, weight=3),
+        Action("chase", "chases", "chasing", "chase", _RUNNERS, _ACTOR, _HUNT, 2, 6, weight=4),
+        Action("follow", "follows", "following", "follow", _ALL, _ACTOR, _WALK, 3, 10, weight=2),
         Action(
             "shake hands with", "shakes hands with", "shaking hands with", "shake", _PEOPLE, _PERSON, longest=8,
             weight=6.0,
         ),
         Action("pet", "pets", "petting", "pet", _PEOPLE, frozenset({"animal"}), longest=12, weight=4),
-        Action("ride", "rides", "riding", "ride", _PEOPLE, _MOUNTS, _SLOW, 4, 12, last=True, weight=60),
+        Action("ride", "rides", "riding", "ride", _PEOPLE, _MOUNTS, _SLOW, 4, 12, last=True, weight=150),
         *(action for thing in _PORTABLE for action in _handling(thing)),
     )
 )  # fmt: skip

@@ -7,6 +7,7 @@ the caption would have it; :func:`dysenvdm.stage.captions.action_of` gives the w
 from __future__ import annotations
 
 from dysenvdm.stage.captions import Wording
+from dysenvdm.stage.relations import lasting
 from dysenvdm.stage.script import Prop, Role, Script
 from dysenvdm.stage.world import SETTINGS, WEATHERS
 from planners.dsg import ActionPlan, DynamicSceneGraph, Event, Fact, SceneObject, Source
@@ -48,7 +49,8 @@ def gold_plan(script: Script, caption: str, wording: Wording) -> ActionPlan:
 
 
 def gold_dsg(script: Script, caption: str, wording: Wording) -> DynamicSceneGraph:
-    """The plan's events as facts, all attributes and places for the whole clip, and props that nobody touches.
+    """The plan's events as facts, all attributes and places for the whole clip, props that nobody touches, and what
+    else holds: who stands next to whom, who has what in its hands.
 
     The caption's facts (sources "plan" and "prompt") are exactly those into which the gold plan converts.
     """
@@ -77,4 +79,6 @@ def gold_dsg(script: Script, caption: str, wording: Wording) -> DynamicSceneGrap
             facts.append(Fact(subject=role.id, source=source, **here, **whole))
         for prop in unnamed:
             facts.append(Fact(subject=prop.id, source="imagined", **here, **whole))
+    for (one, relation, other), start, end in lasting(script):
+        facts.append(Fact(subject=one, predicate=relation, object=other, start=start, end=end, source="imagined"))
     return DynamicSceneGraph(prompt=caption, ticks=script.ticks, objects=tuple(objects), facts=tuple(facts))

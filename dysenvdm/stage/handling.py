@@ -12,7 +12,7 @@ import numpy as np
 from dysenvdm.stage.postures import STEPS, TAU, Span, ease, run, standing, steps, walk
 from dysenvdm.stage.shapes import Real
 
-HOLDING = {"arm1": 0.7, "hand1": 1.5, "arm2": 0.6, "hand2": 1.4}
+HOLDING = {"arm1": 0.35, "hand1": 1.6, "arm2": 0.25, "hand2": 1.5}
 """The arms of somebody who holds a thing."""
 MOUNTED = 0.35
 """How much of a ride its rider needs to get on."""
@@ -52,10 +52,10 @@ def _put_down(span: Span) -> Real:
 
 
 def _throw(span: Span) -> Real:
-    """The near arm goes back over the head and comes forward."""
+    """The near arm goes up over the head and comes forward."""
     back, forth = ease(span.u, 0, 0.3), ease(span.u, 0.32, 0.5)
     down = ease(span.u, 0.65, 1)
-    arm = 0.7 + 2.9 * back - 2.3 * forth - 1.1 * down
+    arm = 0.7 + 1.9 * back - 1.3 * forth - 1.1 * down
     return span.pose(
         lean=-0.25 * back + 0.55 * forth - 0.3 * down, leg1=0.12 + 0.5 * forth * (1 - down),
         arm1=arm, hand1=arm + 0.4 * (1 - forth), arm2=0.6 * (1 - back), hand2=1.0 * (1 - back),
@@ -70,7 +70,7 @@ def bouncing(u: Real, lasts: int) -> Real:
 
 def _bounce(span: Span) -> Real:
     pat = bouncing(span.u, span.lasts)
-    return span.pose(lean=0.2, arm1=0.95 - 0.25 * pat, hand1=1.5 - 0.6 * pat, arm2=-0.3, hand2=0.2, leg1=0.35)
+    return span.pose(lean=0.2, arm1=1.3 - 0.5 * pat, hand1=1.9 - 0.9 * pat, arm2=-0.3, hand2=0.2, leg1=0.35)
 
 
 def _hand_over(span: Span) -> Real:

@@ -133,8 +133,9 @@ def prop_track(script: Script, prop: Prop, frames: int) -> PropTrack:
         place[f0:f1] = here[f0:f1] * (1 - gone) + there[f0:f1] * gone + 4j * path.arc * gone * (1 - gone)
         place[f0:f1] -= 1j * path.dip(u, act.end - act.start) * place[f0:f1].imag
         place[f1:] = there[f1:]
-        held[f0:f1] = np.where(gone < 1, path.start == "agent", path.end in ("agent", "target"))
-        held[f1:] = path.end in ("agent", "target")
+        before, after = path.start == "agent", path.end in ("agent", "target")
+        held[f0:f1] = np.where(gone <= 0, before, np.where(gone >= 1, after, path.arc == 0 and (before or after)))
+        held[f1:] = after
     turn = 0.6 - (place.real - prop.x) / prop.radius if prop.radius else np.full(frames, np.pi if prop.flipped else 0.0)
     return PropTrack(place.real.copy(), place.imag.copy(), turn, held if held.any() else None)
 
@@ -178,7 +179,7 @@ _PATHS: dict[str, _Path] = {
     "throw": _Path("agent", "to", lambda u: np.clip((u - 0.4) / 0.5, 0, 1), arc=8),
     "bounce": _Path("agent", "agent", lambda u: u, dip=bouncing),
     "hand": _Path("agent", "target", lambda u: ease(u, 0.45, 0.65)),
-    "toss": _Path("agent", "target", lambda u: np.clip((u - 0.35) / 0.45, 0, 1), arc=10),
+    "toss": _Path("agent", "target", lambda u: np.clip((u - 0.38) / 0.5, 0, 1), arc=10),
 }
 
 

@@ -19,7 +19,12 @@ Times = tuple[tuple[int, int], ...]
 
 _SHARES = {1: 0.345, 2: 0.385, 3: 0.235, 4: 0.025, 5: 0.01}
 _SHARES_OF_LONG = {1: 1, 2: 2, 3: 3, 4: 2, 5: 2}
-"""Of numbers of events, in clips of 16 frames and in longer ones."""
+_SHARES_OF_FILM = {1: 0.2, 2: 0.5, 3: 1, 4: 2, 5: 3}
+"""Of numbers of events, in clips of 16 frames, in longer ones, and in those of ten seconds and more."""
+_FILM = 40
+"""Beats."""
+_LONGEST, _LONGEST_IN_FILM = (6, 8, 8, 16), (6, 8, 12, 24)
+"""Beats that a group lasts at most, one of these by chance."""
 _ALONE = {1: 0.8, 2: 0.45, 3: 0.25}
 _CROWDED = 0.12
 """Shares of clips with one actor and, among the others, of those with more than two."""
@@ -65,7 +70,7 @@ def sample_counts(rng: Random, events: Sequence[int], actors: Sequence[int], bea
     }
     if not fitting:
         _explain(min(events), actors, beats)
-    shares = _SHARES if beats == BEATS else _SHARES_OF_LONG
+    shares = _SHARES if beats == BEATS else _SHARES_OF_LONG if beats is None or beats < _FILM else _SHARES_OF_FILM
     count = rng.choices(list(fitting), [shares.get(count, 1) for count in fitting])[0]
     alone = _ALONE.get(count, 0.15)
     odds = {1: alone, 2: (1 - alone) * (1 - _CROWDED)}
@@ -111,9 +116,8 @@ def sample_times(rng: Random, groups: int, beats: int) -> Times:
         cuts = rng.choices(*_TIMINGS[groups])[0]
         return tuple(pairwise(cuts))
     share = beats // groups
-    lasts = [
-        max(SHORTEST_ACT, min(rng.randint(-(-share * 2 // 3), share), rng.choice((6, 8, 8, 16)))) for _ in range(groups)
-    ]
+    longest = _LONGEST if beats < _FILM else _LONGEST_IN_FILM
+    lasts = [max(SHORTEST_ACT, min(rng.randint(-(-share * 2 // 3), share), rng.choice(longest))) for _ in range(groups)]
     spare = beats - sum(lasts)
     cuts = sorted(rng.randint(0, spare) for _ in range(groups))
     if rng.random() < 0.5:  # one right after the other, one pause in the end or the beginning

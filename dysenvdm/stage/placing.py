@@ -19,6 +19,8 @@ _SLOT_TRIES = 4
 _BESIDE = 0.3
 """How often somebody whom nothing draws elsewhere stands beside somebody or something."""
 
+_HUNTS = frozenset(("chase", "follow"))
+
 Placed = tuple[tuple[Role, ...], tuple[Prop, ...], tuple[Act, ...]]
 
 
@@ -72,6 +74,8 @@ class Placing:
         world = World(self.roles, self.x, self.half, {})
         world.facing = {role.id: self._first_facing(i) for i, role in enumerate(self.roles)}
         for held, holder in self.holders.items():
+            if not world.in_hands(held, self.x[holder], world.facing[holder]):
+                return None
             world.hold(holder, held, 0)
         world.take(())
         return world
@@ -136,11 +140,17 @@ class Placing:
         if wish is not None and wish.target in self.x:
             way = self._way(wish, half + self.half[wish.target] + 1)
             sides = [1, -1] if self.rng.random() < 0.5 else [-1, 1]
-            if wish.action.move in ("chase", "follow"):
-                sides = [1 if self.x[wish.target] < 32 else -1]  # with the room ahead
+            if wish.action.move in _HUNTS:
+                sides = [1, -1] if self.x[wish.target] < 32 + self.rng.uniform(-9, 9) else [-1, 1]
             for side in sides:
                 yield self.x[wish.target] - side * way
             return
+        hunt = next((w for w in self.movers if w and w.target == self.roles[i].id and w.action.move in _HUNTS), None)
+        if wish is None and hunt is not None:  # with room behind for who comes after, and ahead
+            behind = 2 * self.half[self.roles[hunt.agent].id] + half + 2.5
+            ahead = half + 1 + hunt.lasts * hunt.action.speed[0]
+            x = behind + self.rng.random() * max(0, 64 - behind - ahead)
+            yield from (x, 64 - x)
         beside = [ident for ident in self.x if ident not in self.holders]
         if beside and wish is None and self.rng.random() < _BESIDE:
             other = self.rng.choice(beside)
@@ -161,10 +171,10 @@ class Placing:
         if move == "go":
             return gap + near + wish.lasts * self.rng.uniform(*wish.action.speed)
         if move == "toss":
-            return self.rng.uniform(20, 42)
-        if move in ("chase", "follow"):
-            return gap + self.rng.uniform(0, 5)
-        return gap + near + (3 if move in ("hug", "shake", "hand") else 0)
+            return self.rng.uniform(22, 36)
+        if move in _HUNTS:
+            return gap + self.rng.uniform(-1, 1)
+        return gap + near + {"hug": 3, "shake": 3, "hand": 8}.get(move, 0)
 
     def _first_facing(self, i: int) -> int:
         """Towards where the first act goes; who has nothing to do looks at who has."""

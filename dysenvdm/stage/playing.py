@@ -19,11 +19,13 @@ _LYING = 18.0
 """How far from the picture's edge a person must be to lie down or to turn over."""
 _ARM = 8.0
 """How far before a person its hands hold, take up and put down things."""
+_OUT = 2.5
+"""How much farther than that a thing may be, in an arm that is stretched out."""
 _THROWN = 26.0
-_TOSSED = (19.0, 46.0)
+_TOSSED = (22.0, 36.0)
 """How far a thing is thrown: away, and to somebody (least and most)."""
 _HUGGING = 6.0
-_GIVING = 6.0
+_GIVING = 9.0
 """How much farther apart than beside each other two stand who hand over something, pixels."""
 _MOUNTING = 0.35
 """Share of a ride in which its rider gets on."""
@@ -100,7 +102,9 @@ class World:
         act = Act(role.id, action.lemma, wish.target, wish.start, wish.end, here, here, self.facing[role.id])
         act = replace(act, seated=self.seat.get(role.id, ""), stands_on=self.stand.get(role.id, ""), thing=action.thing)
         played = self._moved(act, wish)
-        if played is None or not self._stays_inside(played) or any(_clash(played, other) for other in others):
+        if played is None or (role.id in self.hands and played.facing != act.facing):  # nobody turns with full hands
+            return None
+        if not self._stays_inside(played) or any(_clash(played, other) for other in others):
             return None
         return played if self._apart([*others, played]) else None
 
@@ -167,7 +171,7 @@ class World:
         move, target = wish.action.move, wish.target
         assert target is not None
         gap, distance = self.gap(act.agent, target), abs(there - act.x0)
-        far = {"hug": 3.0, "shake": 3.0, "hand": 6.0, "chase": 6.0, "follow": 6.0}.get(move, 0.0)
+        far = {"hug": 3.0, "shake": 3.0, "hand": 9.0, "chase": 6.0, "follow": 6.0}.get(move, 0.0)
         if not gap - 1.5 <= distance <= gap + _REACH + far:
             return None
         match move:
@@ -180,7 +184,7 @@ class World:
             case "hug":
                 return replace(act, x1=there - way * _HUGGING) if self.facing[target] == -way else None
             case "shake":
-                return replace(act, x1=there - way * (gap + _GIVING / 3))
+                return replace(act, x1=there - way * (gap + 2))
             case "hand":
                 return replace(act, x1=there - way * (gap + _GIVING))
             case "pet":
@@ -224,7 +228,19 @@ class World:
         if ACTIONS[act.predicate].move == "onto" and act.target_kind == "chair":
             turned = act.facing > 0
             return self.flipped.get("chair", turned) == turned and self.inside(act.agent, act.x1)
-        return self.inside(act.agent, act.x1)
+        return self.inside(act.agent, act.x1) and self._hands_inside(act)
+
+    def _hands_inside(self, act: Act) -> bool:
+        """Whether what anybody has in his hands after the act is in the picture."""
+        move = ACTIONS[act.predicate].move
+        if move in ("hand", "toss"):
+            return self.in_hands(act.thing, self.x[act.target or ""], act.target_facing)
+        prop = act.target if move == "pick" else self.hands.get(act.agent)
+        return prop is None or self.in_hands(prop, act.x1, act.facing)
+
+    def in_hands(self, prop: str, x: float, facing: int) -> bool:
+        """Whether a prop is in the picture in the hands of somebody who stands at ``x`` and looks that way."""
+        return 0.5 <= x + facing * (_ARM + _OUT + self.half[prop]) <= 63.5
 
     def _apart(self, acts: Sequence[Act]) -> bool:
         """Nobody ends in somebody else who was not there before, but who hugs, and no moved prop in another."""
@@ -299,8 +315,8 @@ class World:
         return tuple(sorted(self.holds, key=lambda hold: (hold.start, hold.holder)))
 
 
-def _moves(act: Act) -> set[str | None]:
-    """Who and what the act moves or handles."""
+def moved_by(act: Act) -> set[str | None]:
+    """Who and what the act moves or handles, by id."""
     moved: set[str | None] = {act.agent} if act.x1 != act.x0 else set()
     if act.partner or act.target_x1:
         moved.add(act.target)
@@ -321,4 +337,4 @@ def _clash(a: Act, b: Act) -> bool:
     on = ("onto", "climb")
     if a.target == b.target and ACTIONS[a.predicate].move in on and ACTIONS[b.predicate].move in on:
         return True
-    return bool((_moves(a) & (_needs(b) - {None})) | (_moves(b) & (_needs(a) - {None})))
+    return bool((moved_by(a) & (_needs(b) - {None})) | (moved_by(b) & (_needs(a) - {None})))

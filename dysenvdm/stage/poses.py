@@ -166,7 +166,7 @@ def _roll_over(span: Span) -> Real:
     over = ease(span.u, 0.05, 0.35) - ease(span.u, 0.7, 1)
     kick = 0.5 * np.sin(TAU * 0.5 * span.time) * over
     return span.pose(
-        roll=np.pi * over, lift=7.5 * np.abs(np.sin(np.pi * over)),
+        roll=np.pi * over, lift=7.5 * np.abs(np.sin(np.pi * over)) + 6 * over,
         leg1=0.3 + kick, shin1=-0.5 + kick, leg2=0.5 - kick, shin2=-0.2 - kick,
         arm1=-0.3 - kick, hand1=0.5 - kick, arm2=0.1 + kick, hand2=0.8 + kick,
     )  # fmt: skip

@@ -138,7 +138,7 @@ def _imagined(clip: StageClip, plan: ActionPlan) -> tuple[tuple[str, ...], ...]:
     ids = {thing.id for thing in plan.objects if sum(other.label == thing.label for other in plan.objects) == 1}
     lines = []
     for fact in clip.dsg.facts:
-        if fact.source == "imagined" and fact.subject in ids:
+        if fact.source == "imagined" and fact.start == 0 and fact.subject in ids:
             if fact.attribute is not None:
                 lines.append(f"{fact.subject} is {fact.attribute}")
             elif fact.object is not None:
