@@ -40,21 +40,19 @@ class _Clips(Dataset[tuple[Tensor, Labels]]):
     """Drawn clips and what is to be seen in them, from seed ``first`` on."""
 
     def __init__(self, first: int, clips: int, frames: int, size: int) -> None:
-        self.first, self.clips, self.shape = first, clips, {"frames": frames, "size": size}
+        self.first, self.clips, self.frames, self.size = first, clips, frames, size
 
     def __len__(self) -> int:
         return self.clips
 
     def __getitem__(self, i: int) -> tuple[Tensor, Labels]:
-        clip = sample(self.first + i, **self.shape)
+        clip = sample(self.first + i, frames=self.frames, size=self.size)
         return torch.from_numpy(clip.render()), labels_of(clip, Vocabulary())
 
 
 def draw_clips(clips: _Clips, workers: int) -> tuple[Tensor, Labels]:
     """All clips in memory: videos (k f h w 3) uint8 and labels, each (k ...)."""
-    videos = torch.empty(
-        len(clips), clips.shape["frames"], clips.shape["size"], clips.shape["size"], 3, dtype=torch.uint8
-    )
+    videos = torch.empty(len(clips), clips.frames, clips.size, clips.size, 3, dtype=torch.uint8)
     labels: dict[str, list[Tensor]] = {}
     done = 0
     for part, said in track(DataLoader(clips, batch_size=8, num_workers=workers), "drawing the corpus"):
@@ -114,8 +112,8 @@ class RefereePhase:
         videos, labels = draw_clips(_Clips(0, data.clips, data.frames, data.size), data.workers)
         self.videos = videos.to(device)
         self.labels = {name: value.to(device) for name, value in labels.items()}
-        shape = {"frames": data.frames, "size": data.size}
-        held_out = [sample(VAL_SEED0 + i, **shape) for i in range(data.validation_clips)]
+        numbers = range(VAL_SEED0, VAL_SEED0 + data.validation_clips)
+        held_out = [sample(number, frames=data.frames, size=data.size) for number in numbers]
         self.gold = [gold_reading(clip) for clip in held_out]
         self.held_out = [clip.render() for clip in held_out]
 
