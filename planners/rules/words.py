@@ -34,13 +34,13 @@ PEOPLE = _set(
     "pirate hero villain thief crowd family couple team audience someone somebody everyone everybody anyone anybody"
 )
 ANIMALS = _set(
-    "dog puppy hound cat kitty kitten horse pony foal donkey mule cow calf bull ox buffalo pig piglet sheep lamb goat kid "
-    "chicken hen rooster chick duck duckling goose swan turkey pigeon dove crow raven eagle hawk owl parrot sparrow seagull "
-    "gull stork flamingo peacock penguin ostrich bird elephant lion lioness tiger leopard cheetah panther bear cub "
-    "panda koala kangaroo monkey ape gorilla chimpanzee zebra giraffe rhino hippo camel llama deer fawn stag moose fox "
-    "wolf coyote rabbit bunny hare squirrel hedgehog mouse rat hamster otter beaver raccoon badger skunk bat frog toad "
-    "turtle tortoise snake lizard crocodile alligator dinosaur dragon unicorn fish shark whale dolphin seal octopus "
-    "squid crab lobster spider ant bee butterfly fly beetle snail worm animal creature pet"
+    "dog puppy hound cat kitten horse pony foal donkey mule cow calf bull ox buffalo pig piglet sheep lamb goat "
+    "kid kitty chicken hen rooster chick duck duckling goose swan turkey pigeon dove crow raven eagle hawk owl parrot "
+    "sparrow seagull gull stork flamingo peacock penguin ostrich bird elephant lion lioness tiger leopard "
+    "cheetah panther bear cub panda koala kangaroo monkey ape gorilla chimpanzee zebra giraffe rhino hippo camel llama "
+    "deer fawn stag moose fox wolf coyote rabbit bunny hare squirrel hedgehog mouse rat hamster otter beaver "
+    "raccoon badger skunk bat frog toad turtle tortoise snake lizard crocodile alligator dinosaur dragon unicorn "
+    "fish shark whale dolphin seal octopus squid crab lobster spider ant bee butterfly fly beetle snail worm animal creature pet"
 )
 
 # -- what a noun means for its clause --------------------------------------------------------------------------------
