@@ -40,7 +40,8 @@ ANIMALS = _set(
     "cheetah panther bear cub panda koala kangaroo monkey ape gorilla chimpanzee zebra giraffe rhino hippo camel llama "
     "deer fawn stag moose fox wolf coyote rabbit bunny hare squirrel hedgehog mouse rat hamster otter beaver "
     "raccoon badger skunk bat frog toad turtle tortoise snake lizard crocodile alligator dinosaur dragon unicorn "
-    "fish shark whale dolphin seal octopus squid crab lobster spider ant bee butterfly fly beetle snail worm animal creature pet"
+    "fish shark whale dolphin seal octopus squid crab lobster spider ant bee butterfly fly beetle snail worm "
+    "animal creature pet"
 )
 
 # -- what a noun means for its clause --------------------------------------------------------------------------------
