@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from itertools import combinations
 
-from dysenvdm.stage.actions import ACTIONS
+from dysenvdm.stage.captions import action_of, kind_of
 from dysenvdm.stage.poses import KEPT
 from dysenvdm.stage.reading import SEEN_AS, Look, Reading, SeenEvent
 from dysenvdm.stage.world import ACTORS, COLORS, PROPS, SIZES, WEATHERS
@@ -34,20 +34,22 @@ class Asked:
 
 def asked(dsg: DynamicSceneGraph, frames: int) -> Asked:
     """Actors, their looks, and events with the frames in which they are to be seen."""
-    kinds = {thing.id: thing.label for thing in dsg.objects if thing.label in ACTORS}
+    named = {thing.id: kind_of(thing.label) or thing.label for thing in dsg.objects}
+    kinds = {ident: kind for ident, kind in named.items() if kind in ACTORS}
     looks = {ident: _look(dsg, ident, kind) for ident, kind in kinds.items()}
-    props = {thing.id: _look(dsg, thing.id, thing.label) for thing in dsg.objects if thing.label in PROPS}
+    props = {ident: _look(dsg, ident, kind) for ident, kind in named.items() if kind in PROPS}
     facts = [fact for fact in dsg.facts if fact.predicate and fact.source in ("plan", "user")]
-    labels = {thing.id: thing.label for thing in dsg.objects}
-    known = [fact for fact in facts if fact.predicate in ACTIONS and fact.subject in kinds]
+    known = [
+        (fact, action) for fact in facts if (action := action_of(fact.predicate or "")) and fact.subject in kinds
+    ]
     events = []
-    for fact in known:
+    for fact, action in known:
         start, end = (-(-tick * frames // dsg.ticks) for tick in (fact.start, fact.end))
-        if fact.predicate in KEPT:
-            later = [-(-other.start * frames // dsg.ticks) for other in known if other.subject == fact.subject]
+        if action in KEPT:
+            later = [-(-other.start * frames // dsg.ticks) for other, _ in known if other.subject == fact.subject]
             end = min((other for other in later if other >= end), default=frames)
-        target = fact.object if fact.object is None or fact.object in kinds else labels[fact.object]
-        events.append(SeenEvent(fact.subject, str(fact.predicate), target, start, end))
+        target = fact.object if fact.object is None or fact.object in kinds else named[fact.object]
+        events.append(SeenEvent(fact.subject, action, target, start, end))
     events.sort(key=lambda event: event.start)
     return Asked(looks, props, tuple(events), len(facts) - len(known))
 

@@ -54,7 +54,7 @@ _GARMENTS = {
     "shirt": _Garment(0.6, 3.6),
     "coat": _Garment(3.6, 4.4),
     "dress": _Garment(4.2, 6.6),
-    "sweater": _Garment(1.2, 4.0),
+    "sweater": _Garment(1.6, 4.4),
     "skirt": _Garment(4.4, 6.4, top=_CHARCOAL),
     "cape": _Garment(0.6, 3.6, top=_CHARCOAL),
     "jumpsuit": _Garment(0.6, 3.6, legs=True),
@@ -99,7 +99,7 @@ def person(kind: str, garment: str, paint: str, pose: Real) -> tuple[list[Shape]
     build, wear = _BUILDS[kind], _GARMENTS[garment]
     bones = _bones(build, pose)
     hip, shoulder, up = bones.hip, bones.shoulder, bones.up
-    top, legs = wear.top or paint, darker(paint, 0.8) if wear.legs else build.legs
+    top, legs = wear.top or paint, darker(paint, 0.93) if wear.legs else build.legs
     thigh = direction(channel(pose, "leg1")) + direction(channel(pose, "leg2"))
     hem = hip + wear.reach * thigh / np.maximum(np.abs(thigh), 1e-6)
 
@@ -111,7 +111,7 @@ def person(kind: str, garment: str, paint: str, pose: Real) -> tuple[list[Shape]
     shapes += [*draw_limb(legs, near, 3.5 * build.girth), shoes[0]]
     shapes += _dressed(garment, paint, build, bones, hem)
     shapes += _head(build, kind, garment, paint, shoulder, up)
-    shapes += _arm(darker(top, 0.78), build, bones.arms[0])
+    shapes += _arm(darker(top, 0.93 if garment in ("sweater", "jumpsuit") else 0.78), build, bones.arms[0])
     return shapes, (build.leg + build.torso + 2 * build.head) / 2
 
 
@@ -125,7 +125,7 @@ def _cape(paint: str, bones: _Bones) -> list[Shape]:
     """Down the back to the calves, flying a little."""
     behind, up = 1j * bones.up, bones.up
     tail = bones.hip * 0.45
-    return [polygon(darker(paint, 0.9), bones.shoulder - 2.4 * behind, bones.shoulder + 3.2 * behind,
+    return [polygon(paint, bones.shoulder - 2.4 * behind, bones.shoulder + 3.2 * behind,
                     tail + 10.5 * behind, tail + 3.0 * behind - up)]  # fmt: skip
 
 
@@ -145,8 +145,8 @@ def _dressed(garment: str, paint: str, build: _Build, bones: _Bones, hem: Comple
         return [body, capsule(darker(paint), shoulder + 0.9 - 1.4 * up, hem + 1.2, 0.9)]
     if garment == "sweater":  # two bands
         band = "#fafafa" if paint != COLORS["white"] else "#8d93a3"
-        rows = [shoulder + share * (hem - shoulder) for share in (0.42, 0.78)]
-        return [body, *(capsule(band, row - 2.7 * g * across, row + 2.7 * g * across, 1.5) for row in rows)]
+        rows = [shoulder + share * (hem - shoulder) for share in ((0.36, 0.72) if build.torso > 7 else (0.55,))]
+        return [body, *(capsule(band, row - 2.7 * g * across, row + 2.7 * g * across, 1.1) for row in rows)]
     if garment == "skirt":
         high = waist + 0.4 * up
         corners = (high - wide * across, hem - flare * across, hem + flare * across, high + wide * across)
@@ -200,7 +200,7 @@ def _head(build: _Build, kind: str, garment: str, paint: str, shoulder: Complex,
         beard = arc(1.08, -0.4, -2.5, 6)
         shapes.append(polygon(build.hair, *beard[:2], center - (r + 6.0) * up + 1.4 * ahead, *beard[3:]))
     if garment == "uniform":  # a peaked cap
-        shapes.append(polygon(darker(paint, 0.9), *arc(1.3, 0.35, 2.9, 7)))
+        shapes.append(polygon(darker(paint, 0.93), *arc(1.3, 0.35, 2.9, 7)))
         brim = center + 1.6 * up
         shapes.append(capsule("#15151a", brim - 2.0 * ahead + 0.6 * up, brim + (r + 1.6) * ahead, 1.5))
     eye = center + 2.1 * ahead + 0.5 * up

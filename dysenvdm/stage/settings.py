@@ -77,18 +77,16 @@ def _forest() -> list[Shape]:
 
 
 def _playground() -> list[Shape]:
-    steel = "#e2574c"
+    steel = "#e8857c"
     return [
         *_regions("#bfe4ff", "#66c2a5", 11),
         still("#f2b632", 6 + 11j, 9 + 11j, 25 + 33j, 22 + 33j),  # a slide
-        rectangle("#8a6bd1", 22, 11, 24, 34),
-        rectangle("#8a6bd1", 27, 11, 29, 34),
-        rectangle("#8a6bd1", 22, 32, 29, 34),
+        rectangle("#a58fdc", 23, 11, 28, 34),
         still(steel, 38 + 11j, 40 + 11j, 44 + 40j, 42 + 40j),  # a swing
         still(steel, 60 + 11j, 58 + 11j, 56 + 40j, 58 + 40j),
         rectangle(steel, 42, 38, 58, 41),
-        rectangle("#6d7484", 47, 19, 48, 38),
-        rectangle("#6d7484", 52, 19, 53, 38),
+        rectangle("#9aa5ba", 47, 19, 48, 38),
+        rectangle("#9aa5ba", 52, 19, 53, 38),
         rectangle("#8a5527", 46, 17, 54, 19.5),
     ]
 
@@ -112,7 +110,7 @@ def _kitchen() -> list[Shape]:
 def _farm() -> list[Shape]:
     shapes = [*_regions("#a9dcf7", "#c9b04a", 12)]
     for y in (-4.5, 0.5, 5.5):
-        shapes += [rectangle("#a88f35", 0, y, 64, y + 1.5)]
+        shapes += [rectangle("#bba23f", 0, y, 64, y + 2)]
     return [
         *shapes,
         rectangle("#7fae3f", 0, 10, 64, 14),
