@@ -150,7 +150,7 @@ def _pig_head(paint: str, chest: Complex, along: Complex) -> list[Shape]:
 def _giraffe_head(paint: str, chest: Complex, along: Complex) -> list[Shape]:
     root, poll = chest + (0.6 + 1j) * along, chest + (4.2 + 15.6j) * along
     muzzle = poll + 4.4 - 2j
-    neck = [root + share * (poll - root) for share in (0.26, 0.52, 0.78)]
+    neck = [root + (poll - root) * share for share in (0.26 + 0j, 0.52 + 0j, 0.78 + 0j)]
     return [
         capsule(paint, root, poll, 5.4, 3.8),
         *(disc(spot(paint), place, 1.3) for place in neck),

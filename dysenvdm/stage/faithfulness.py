@@ -39,9 +39,7 @@ def asked(dsg: DynamicSceneGraph, frames: int) -> Asked:
     looks = {ident: _look(dsg, ident, kind) for ident, kind in kinds.items()}
     props = {ident: _look(dsg, ident, kind) for ident, kind in named.items() if kind in PROPS}
     facts = [fact for fact in dsg.facts if fact.predicate and fact.source in ("plan", "user")]
-    known = [
-        (fact, action) for fact in facts if (action := action_of(fact.predicate or "")) and fact.subject in kinds
-    ]
+    known = [(fact, action) for fact in facts if (action := action_of(fact.predicate or "")) and fact.subject in kinds]
     events = []
     for fact, action in known:
         start, end = (-(-tick * frames // dsg.ticks) for tick in (fact.start, fact.end))

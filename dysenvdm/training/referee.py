@@ -22,7 +22,7 @@ from dysenvdm.stage import VAL_SEED0, sample
 from dysenvdm.stage.reading import Vocabulary, gold_reading
 from dysenvdm.stage.referee import REFEREES, Referee
 from dysenvdm.stage.referee_maps import Labels, Maps, classes_of, labels_of, maps_of
-from dysenvdm.stage.verdicts import compared, summed
+from dysenvdm.stage.verdicts import FIGURES, compared, summed
 from dysenvdm.training.autoencoder import to_images
 from dysenvdm.training.degradations import blurred, noised, rescaled, round_trip, tinted
 from dysenvdm.training.recipe import DegradeSection, Recipe
@@ -143,7 +143,7 @@ class RefereePhase:
 
     def _accuracies(self, clips: list[NDArray[np.uint8]]) -> dict[str, float]:
         pairs = zip(self.referee.read(clips), self.gold, strict=True)
-        return {"precision": 0.0, "place": 0.0, "targets": 0.0, **summed([compared(*pair) for pair in pairs])}
+        return {**dict.fromkeys(FIGURES, 0.0), **summed([compared(*pair) for pair in pairs])}
 
     def sheet(self) -> Image.Image:
         """Degraded held-out clips, a row each: what the referee has to learn from."""
