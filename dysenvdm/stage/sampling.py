@@ -130,7 +130,7 @@ class _Director:
             if self.split.new_pair and not any((self._kind(act.agent), act.predicate) in NEW_PAIRS for act in acts):
                 return None
             spare = self.rng.random() < 0.2
-            props = placing.turned([prop for prop in props if prop.id in used or spare], world)
+            props = placing.turned([prop for prop in props if prop.id in used or prop.holder or spare], world)
             starts = sorted({act.start for act in acts})
             groups = tuple(tuple(i for i, act in enumerate(acts) if act.start == begin) for begin in starts)
             return Script(
@@ -221,7 +221,7 @@ class _Director:
             for agent in group:
                 wish = first.pop(agent, None)
                 act = world.play(wish, played) if wish is not None else None
-                if wish is None:
+                if act is None and (wish is None or g > 0):
                     wish, act = self._next(world, agent, start, end, self._again(agent, g), wishes, played)
                 if wish is None or act is None:
                     return [], []
