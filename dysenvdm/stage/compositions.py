@@ -42,7 +42,7 @@ SPLITS: dict[str, Split] = {
         Split("test", _held_out(1), range(1, 6), range(1, 4)),
         Split("new-pairs", _held_out(2), range(1, 6), range(1, 4), new_pair=True),
         Split("more-events", _held_out(3), range(6, 9), range(1, 4)),
-        Split("more-actors", _held_out(4), range(2, 6), range(4, 5)),
+        Split("more-actors", _held_out(4), range(3, 6), range(4, 5)),
     )
 }
 

@@ -212,3 +212,16 @@ def test_other_processes_draw_the_same_of_every_split() -> None:
     ]
     assert out[0] == out[1]
     assert out[0].count("Script(") == len(SPLITS) - 1
+
+
+def test_the_guide_lists_every_action_and_split() -> None:
+    guide = (Path(__file__).resolve().parents[3] / "docs" / "stage-actions.md").read_text(encoding="utf-8")
+    said = {
+        name.strip() for line in guide.splitlines() if line.startswith("| ") for name in line.split("|")[2].split(",")
+    }
+    for action in ACTIONS.values():
+        assert action.lemma.replace(f"the {action.thing} ", "the … ") in said
+    for split in SPLITS.values():
+        row = next(line for line in guide.splitlines() if line.startswith("| `") and f"`{split.name}`" in line)
+        for counts in (split.events, split.actors):
+            assert (f"| {counts[0]}-{counts[-1]} |" if len(counts) > 1 else f"| {counts[0]} |") in row

@@ -38,11 +38,11 @@ def test_another_process_draws_the_same(clips: tuple[StageClip, ...]) -> None:
 
 
 GOLDEN = {
-    0: "51f5c535dc9efa9e5afdf038a07870ea46ff69902f23af5fd818663b9493e12f",
-    1: "a25f1dd408454496c32aa207c1c22d8b01aba83ae026d3da555b22fa92302094",
-    2: "463eb42797ba73005f8a3c2c9bd5b30ba32ef93176da7d09b4b5253bfd3ec4ef",
-    3: "b5b0ab74e7d5a7b1604dd02def1f9c81f26cc061afe9e4c357113cc588cda536",
-    VAL_SEED0: "d207f23d04c8d3c2b9041f51fa4e9edb3915d12cb9ea9a623012d67fe4c50af9",
+    0: "b0bbd3aff440b55502c247e6f108dc311bfff247c398d4084dacb396473bacc3",
+    1: "573447ff4fdd320d505f81c6beddbac381b8ca3b1a66c5258bca9c9b4e069c20",
+    2: "b8a783785ae79c5a6a3591277851357532d0ee96c063e8422fca2568628cb0ae",
+    3: "f74568b74098fb8091618d6cd386e628d84fe734bdb5f1e60cbcd17a95bbf893",
+    VAL_SEED0: "a7f459e74370177cf4cf722c5fc1f5bd29ab08b48dc20eb203c8d7cfb6fd57ae",
 }
 
 
