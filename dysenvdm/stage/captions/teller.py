@@ -129,7 +129,9 @@ class _Teller:
     def _unmarked(self, marked: str) -> Telling:
         """The caption without its marks, each sentence with a capital letter."""
         marked = re.sub(r"(^|\. )((?:<[^|<>]+\|)?)([a-z])", lambda m: m[1] + m[2] + m[3].upper(), marked)
-        text, at, verbs, names = "", 0, {}, {}
+        text, at = "", 0
+        verbs: dict[int, Span] = {}
+        names: dict[str, Span] = {}
         for mark in _MARK.finditer(marked):
             text += marked[at : mark.start()]
             span = (len(text), len(text) + len(mark[2]))
