@@ -25,7 +25,7 @@ LASTING = frozenset(
 """Actions that go on by themselves, so that "until" can end them."""
 
 
-_REFERRING = re.compile(r"\b(before|after)\b(?! that)|\b(once|as soon as|until|having)\b")
+_REFERRING = re.compile(r"\b(before|after)\b(?! that)|\b(once|as soon as|until|having)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ RICH: dict[int, tuple[Template, ...]] = {
         Template("in the end, {3}. Before that, {1}, and then {2s}", first=True, last=True),
         Template("before {3g}, {1} and then {2s}", same="13", single="1", first=True),
         Template("after {1} and {2s}, {3}", single="12", same="12"),
-        Template("{1}. Before {3}, {2}", single="3"),
+        Template("{1}. Then, before {3}, {2}", single="3"),
     ),
 }
 TERSE: dict[int, tuple[Template, ...]] = {

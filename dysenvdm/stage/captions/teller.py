@@ -27,6 +27,7 @@ _PAIRED = {
 }
 _PAIRED_APART = ("{a}. Meanwhile, {b}", "{a}. At the same time, {b}", "while {b}, {a}", "as {b}, {a}")
 """For acts that have a sentence to themselves."""
+_PARTICLES = (" up", " down")
 _PRONOUNS = {"plain": 0.65, "rich": 0.75, "terse": 0.0}
 _SILENT = {"plain": 0.35, "rich": 0.45, "terse": 0.85}
 _PASSIVE = 0.2
@@ -172,6 +173,7 @@ class _Teller:
         patterns = [*_PAIRED[self.style], *(_PAIRED_APART if alone and self.style == "rich" else ())]
         pattern = self.rng.choice(patterns[: None if len(acts) == 2 else 2])
         first, *others = acts
+        text: str
         if pattern.index("{b}") < pattern.index("{a}"):
             told = self._listed(others)
             text = pattern.format(b=told, a=self._clause(first, ""))
@@ -202,7 +204,7 @@ class _Teller:
         words = [subject, "has" if form == "p" else "", f"<act {i}|{said}>"]
         self.known.add(act.thing)
         if act.target is not None:
-            words.append(self._target(act.target, act.agent, subject))
+            words.append(self._target(act.target, act.agent, clear=subject != "it" and not verb.endswith(_PARTICLES)))
         self.subject = self.silent = act.agent
         self.target = act.target or ""
         self.things = {act.thing, self.target} & {*self.props}
@@ -212,7 +214,9 @@ class _Teller:
         act = self.script.acts[i]
         assert act.target is not None
         self.beyond.add("passive")
-        patient = self._target(act.target, act.agent, "it") if act.target in self.props else self._subject(act.target)
+        patient = (
+            self._target(act.target, act.agent, clear=False) if act.target in self.props else self._subject(act.target)
+        )
         agent = self._named(act.agent)
         self.subject, self.target, self.silent = act.agent, act.target, ""
         self.things = {act.target} & {*self.props}
@@ -226,12 +230,13 @@ class _Teller:
             return ACTORS[self.roles[ident].kind].pronoun
         return self._named(ident)
 
-    def _target(self, ident: str, agent: str, subject: str) -> str:
-        pronoun = self.rng.random() < _PRONOUNS[self.style] and subject != "it"
+    def _target(self, ident: str, agent: str, *, clear: bool) -> str:
+        """The target of an act; not ``clear`` where "it" is somebody else or would have to stand within the verb."""
+        pronoun = self.rng.random() < _PRONOUNS[self.style] and clear
         if ident in self.props:
             animals = any(not role.person and role.id in self.known for role in self.script.roles)
-            clear = ident in self.named and self.things == {ident} and not animals
-            return "it" if pronoun and clear else self._thing(self.props[ident])
+            alone = ident in self.named and self.things == {ident} and not animals
+            return "it" if pronoun and alone else self._thing(self.props[ident])
         known = ident in self.known and agent in self.known
         if known and pronoun and self._clear(ident, self.known & {*self.props}):
             return _OBJECT_CASE[ACTORS[self.roles[ident].kind].pronoun]
@@ -284,6 +289,8 @@ class _Teller:
         if self.style == "terse":
             return f"in {garment.split(maxsplit=1)[1]}"
         pattern = self.rng.choice(_LOOKS) if new and self.style == "rich" else "in {}"
+        if garment.endswith("dress"):
+            pattern = pattern.replace("dressed ", "")
         if pattern != "in {}":
             self.beyond.add("relative")
         return pattern.format(garment)
