@@ -15,7 +15,7 @@ from dysenvdm.stage.world import PROPS
 
 _SLOTS = (9, 17, 25, 32, 39, 47, 55)
 _JITTER = 2.0
-_SLOT_TRIES = 4
+_SLOT_TRIES, _WAY_TRIES = 8, 4
 _BESIDE = 0.3
 """How often somebody whom nothing draws elsewhere stands beside somebody or something."""
 
@@ -138,12 +138,12 @@ class Placing:
         """Where role ``i`` can stand for its first act that needs a place; slots when none does."""
         wish, half = self.movers[i], self.half[self.roles[i].id]
         if wish is not None and wish.target in self.x:
-            way = self._way(wish, half + self.half[wish.target] + 1)
             sides = [1, -1] if self.rng.random() < 0.5 else [-1, 1]
-            if wish.action.move in _HUNTS:
+            if wish.action.move in _HUNTS:  # with the room ahead
                 sides = [1, -1] if self.x[wish.target] < 32 + self.rng.uniform(-9, 9) else [-1, 1]
-            for side in sides:
-                yield self.x[wish.target] - side * way
+            for _ in range(_WAY_TRIES):
+                way = self._way(wish, half + self.half[wish.target] + 1)
+                yield from (self.x[wish.target] - side * way for side in sides)
             return
         hunt = next((w for w in self.movers if w and w.target == self.roles[i].id and w.action.move in _HUNTS), None)
         if wish is None and hunt is not None:  # with room behind for who comes after, and ahead

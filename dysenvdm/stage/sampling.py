@@ -28,6 +28,8 @@ _PEOPLE = 1.7
 """How much likelier each kind of people is than each kind of animals."""
 _ERRAND = 4.0
 """How much likelier somebody who acts again goes somewhere first."""
+_FARTHEST = 36.0
+"""Pixels that anybody goes in one act; the picture has 64."""
 _WIDEST = 52.0
 """Pixels that a cast may fill."""
 
@@ -281,6 +283,7 @@ def _apt_actions(kind: str, lasts: int, new_pairs: bool) -> tuple[Action, ...]:
         for action in ACTIONS.values()
         if kind in action.agents
         and action.shortest <= lasts <= action.longest
+        and lasts * action.speed[0] <= _FARTHEST
         and (new_pairs or (kind, action.lemma) not in NEW_PAIRS)
     )
 

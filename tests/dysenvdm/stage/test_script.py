@@ -38,11 +38,11 @@ def test_another_process_draws_the_same(clips: tuple[StageClip, ...]) -> None:
 
 
 GOLDEN = {
-    0: "b0bbd3aff440b55502c247e6f108dc311bfff247c398d4084dacb396473bacc3",
-    1: "573447ff4fdd320d505f81c6beddbac381b8ca3b1a66c5258bca9c9b4e069c20",
-    2: "b8a783785ae79c5a6a3591277851357532d0ee96c063e8422fca2568628cb0ae",
-    3: "f74568b74098fb8091618d6cd386e628d84fe734bdb5f1e60cbcd17a95bbf893",
-    VAL_SEED0: "a7f459e74370177cf4cf722c5fc1f5bd29ab08b48dc20eb203c8d7cfb6fd57ae",
+    0: "aa232ef127aedc19e6b78bbb628b22f03e97c01c966bca102520e53aba1766c0",
+    1: "ec2ff5c2a7158aac102d47e3bccab77c5bdd359bf2aea82254ca1d9002e60074",
+    2: "ccd17a1a1007f025544d11aa812214b3315ec35f2bb085708cc20cf809b180dd",
+    3: "172bda3cb175f3d6bef42522d2c86600b10da9ae7a6ebaadd094745809bf3503",
+    VAL_SEED0: "107b976959e39dfc2afb07c1980af2c8ce941cdf9cc54fc27d3df059fc6e358e",
 }
 
 
