@@ -28,8 +28,9 @@ _FILE_OPTIONS = {
     "movflags": "use_metadata_tags+faststart",  # keeps our own metadata keys
     "fflags": "bitexact",  # no encoder version, no date: equal frames give equal bytes
 }
-# Small frames are cheap, so edges are kept crisp; more than one thread would make the bytes depend on the machine.
-_CODEC_OPTIONS = {"preset": "slow", "crf": "12", "threads": "1"}
+# Small frames are cheap, so edges are kept crisp; more than one thread would make the bytes depend on the machine, and
+# x264's macroblock tree reads memory that it has not written, which makes them depend on chance.
+_CODEC_OPTIONS = {"preset": "slow", "crf": "12", "threads": "1", "x264-params": "mbtree=0"}
 
 
 def write_mp4(path: str | Path, frames: Frames, fps: int, recipe: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ common, then order of mention. Everything else is compared through that match.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -13,7 +14,9 @@ from statistics import mean
 
 from planners.dsg import ActionPlan, Event
 from planners.event_conversion import convert
+from planners.language import PREPOSITIONS, words_of
 
+_WORN = re.compile(r"^(?:who wears|wearing|dressed in) ")
 Statement = tuple[str, str, str | None]
 """(agent, predicate, target), the ids being those of the gold plan."""
 
@@ -61,7 +64,7 @@ def score(plan: ActionPlan | None, gold: ActionPlan) -> PlanScore:
     in_order = sum(mine == golden for mine, golden in relations)
     everything = len(pairs) == len(plan.events) == len(gold.events) and in_order == len(relations)
     same_objects = len(ids) == len(plan.objects) == len(gold.objects)
-    attributes = {(ids.get(ident, ident), text) for ident, text in plan.attributes}
+    attributes = {(ids.get(ident, ident), text) for ident, text in _said(plan)}
     return PlanScore(
         planned=len(plan.events),
         gold=len(gold.events),
@@ -69,7 +72,7 @@ def score(plan: ActionPlan | None, gold: ActionPlan) -> PlanScore:
         pairs=len(relations),
         pairs_in_order=in_order,
         overlap=sum(_interval_iou(mine, golden) for mine, golden in pairs),
-        right=everything and same_objects and attributes == set(gold.attributes),
+        right=everything and same_objects and attributes == _said(gold),
     )
 
 
@@ -128,7 +131,19 @@ def _matched_objects(plan: ActionPlan, gold: ActionPlan) -> dict[str, str]:
 
 
 def _attributes(plan: ActionPlan) -> dict[str, frozenset[str]]:
-    return {thing.id: frozenset(text for i, text in plan.attributes if i == thing.id) for thing in plan.objects}
+    said = _said(plan)
+    return {thing.id: frozenset(text for i, text in said if i == thing.id) for thing in plan.objects}
+
+
+def _said(plan: ActionPlan) -> set[tuple[str, str]]:
+    """The plan's (object id, attribute) pairs, however told: "small brown" is "small" and "brown", and what somebody
+    wears is "in red coat", whatever the article, whether "wearing" it or "in" it.
+    """
+    found = set()
+    for ident, text in plan.attributes:
+        words = [word for word in words_of(_WORN.sub("in ", text)) if word not in ("a", "an", "the")]
+        found |= {(ident, " ".join(words))} if words[0] in PREPOSITIONS else {(ident, word) for word in words}
+    return found
 
 
 def _matched_events(plan: ActionPlan, gold: ActionPlan, ids: dict[str, str]) -> list[tuple[Event, Event]]:

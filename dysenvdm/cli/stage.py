@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -25,9 +26,7 @@ def write_sheet(
 ) -> None:
     """Write a picture of some clips: caption, frames, and the timeline of events and facts."""
     _check_seeds(seed, clips)
-    if output.suffix != ".png":
-        raise typer.BadParameter(f"{output}: must end in .png", param_hint="--output")
-    check_parent(output)
+    _check_png(output)
     from dysenvdm.stage import sample
     from dysenvdm.stage.export import sheet
 
@@ -37,21 +36,82 @@ def write_sheet(
     say(f"wrote {output}")
 
 
+@app.command("catalogue")
+def write_catalogue(
+    output: Annotated[Path, typer.Option("-o", "--output", help="The .png file to write.")],
+    size: Annotated[int, typer.Option(min=32, max=256, help="Pixels of each picture's side.")] = 96,
+) -> None:
+    """Write a picture of all there is: actors in their clothes, colours and sizes, props, places and weathers."""
+    _check_png(output)
+    from dysenvdm.stage.catalogue import catalogue
+
+    picture = catalogue(size)
+    with written_whole(output) as temporary:
+        picture.save(temporary)
+    say(f"wrote {output}")
+
+
 @app.command("export")
 def write_export(
-    folder: Annotated[Path, typer.Argument(help="A new or empty folder.")],
+    folder: Annotated[Path, typer.Argument(help="A new folder, or one where the same export was stopped.")],
     clips: Annotated[int, typer.Option(min=1, max=10**7)],
-    seed: _Seed = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="The first clip's number in its split.")] = 0,
+    split: Annotated[
+        str, typer.Option(help="train, val, test, or a held-out one: new-pairs, more-events, more-actors.")
+    ] = "train",
+    frames: Annotated[
+        str, typer.Option(help="How many frames, 8 a second of the story; as-needed: as long as its events take.")
+    ] = "16",
+    size: Annotated[int, typer.Option(min=64, max=256, help="Pixels of a side.")] = 64,
+    fps: Annotated[int, typer.Option(min=1, max=60, help="Frames per second that the videos are played with.")] = 8,
+    events: Annotated[str | None, typer.Option(help="Only clips with so many events, '3' or '2-4'.")] = None,
+    actors: Annotated[str | None, typer.Option(help="Only clips with so many actors, '2' or '1-2'.")] = None,
 ) -> None:
-    """Write clips into a folder: MP4, captions, scene graph, and one index.jsonl with plans and boxes."""
-    _check_seeds(seed, clips)
-    from dysenvdm.stage import sample
-    from dysenvdm.stage.export import export
+    """Write a data set: videos, captions, scene graphs, an index with plans and boxes, a dataset card, a sheet.
 
-    with progress_bars() as bars:
+    It can be stopped at any time; the same command goes on, and with more --clips it adds to what is there.
+    """
+    from dysenvdm.stage.export import ExportSettings, export
+
+    settings = ExportSettings(
+        split=split,
+        first=seed,
+        clips=clips,
+        events=_counts(events, "--events"),
+        actors=_counts(actors, "--actors"),
+        frames=_frames(frames),
+        size=size,
+        fps=fps,
+    )
+    with progress_bars(remaining=True) as bars:
         task = bars.add_task("export", total=clips)
-        export(folder, (sample(seed + i) for i in range(clips)), lambda: bars.advance(task))
-    say(f"wrote {clips} clips to {folder}")
+        written = export(folder, settings, lambda: bars.advance(task))
+    before = f", {clips - written} were there" if written < clips else ""
+    say(f"wrote {written} clips to {folder}{before}")
+
+
+def _counts(text: str | None, option: str) -> tuple[int, ...] | None:
+    """The numbers of "3" or "2-4"; None for none."""
+    if text is None:
+        return None
+    found = re.fullmatch(r"(\d+)(?:-(\d+))?", text)
+    if found is None or int(found[1]) > int(found[2] or found[1]):
+        raise typer.BadParameter(f"{text!r}: give a number or a range, 3 or 2-4", param_hint=option)
+    return tuple(range(int(found[1]), int(found[2] or found[1]) + 1))
+
+
+def _frames(text: str) -> int | None:
+    if text == "as-needed":
+        return None
+    if not text.isdecimal():
+        raise typer.BadParameter(f"{text!r}: give a number of frames, or as-needed", param_hint="--frames")
+    return int(text)
+
+
+def _check_png(output: Path) -> None:
+    if output.suffix != ".png":
+        raise typer.BadParameter(f"{output}: must end in .png", param_hint="--output")
+    check_parent(output)
 
 
 def _check_seeds(seed: int, clips: int) -> None:

@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from itertools import combinations
 
+from dysenvdm.stage.captions import action_of, kind_of
 from dysenvdm.stage.poses import KEPT
-from dysenvdm.stage.reading import SEEN_AS, Reading, SeenEvent
-from dysenvdm.stage.world import ACTIONS, ACTORS, COLORS
+from dysenvdm.stage.reading import SEEN_AS, Look, Reading, SeenEvent
+from dysenvdm.stage.world import ACTORS, COLORS, PROPS, SIZES, WEATHERS
 from planners.dsg import DynamicSceneGraph
 
 
@@ -21,39 +22,42 @@ from planners.dsg import DynamicSceneGraph
 class Asked:
     """What a scene graph asks of a video of so many frames, in the words of the Stage world.
 
-    ``looks`` are (kind, garment, colour) of actors, "" where nothing is said. ``unknown``: how many planned facts name
-    an action or an actor that the world does not have, and cannot be judged.
+    ``looks`` are those of actors and ``props`` those of props, "" where nothing is said. ``unknown``: how many planned
+    facts name an action or an actor that the world does not have, and cannot be judged.
     """
 
-    looks: dict[str, tuple[str, str, str]]
+    looks: dict[str, Look]
+    props: dict[str, Look]
     events: tuple[SeenEvent, ...]
     unknown: int
 
 
 def asked(dsg: DynamicSceneGraph, frames: int) -> Asked:
     """Actors, their looks, and events with the frames in which they are to be seen."""
-    kinds = {thing.id: thing.label for thing in dsg.objects if thing.label in ACTORS}
+    named = {thing.id: kind_of(thing.label) or thing.label for thing in dsg.objects}
+    kinds = {ident: kind for ident, kind in named.items() if kind in ACTORS}
     looks = {ident: _look(dsg, ident, kind) for ident, kind in kinds.items()}
+    props = {ident: _look(dsg, ident, kind) for ident, kind in named.items() if kind in PROPS}
     facts = [fact for fact in dsg.facts if fact.predicate and fact.source in ("plan", "user")]
-    labels = {thing.id: thing.label for thing in dsg.objects}
-    known = [fact for fact in facts if fact.predicate in ACTIONS and fact.subject in kinds]
+    known = [(fact, action) for fact in facts if (action := action_of(fact.predicate or "")) and fact.subject in kinds]
     events = []
-    for fact in known:
+    for fact, action in known:
         start, end = (-(-tick * frames // dsg.ticks) for tick in (fact.start, fact.end))
-        if fact.predicate in KEPT:
-            later = [-(-other.start * frames // dsg.ticks) for other in known if other.subject == fact.subject]
+        if action in KEPT:
+            later = [-(-other.start * frames // dsg.ticks) for other, _ in known if other.subject == fact.subject]
             end = min((other for other in later if other >= end), default=frames)
-        target = fact.object if fact.object is None or fact.object in kinds else labels[fact.object]
-        events.append(SeenEvent(fact.subject, str(fact.predicate), target, start, end))
+        target = fact.object if fact.object is None or fact.object in kinds else named[fact.object]
+        events.append(SeenEvent(fact.subject, action, target, start, end))
     events.sort(key=lambda event: event.start)
-    return Asked(looks, tuple(events), len(facts) - len(known))
+    return Asked(looks, props, tuple(events), len(facts) - len(known))
 
 
-def _look(dsg: DynamicSceneGraph, ident: str, kind: str) -> tuple[str, str, str]:
+def _look(dsg: DynamicSceneGraph, ident: str, kind: str) -> Look:
     words = " ".join(fact.attribute for fact in dsg.facts if fact.subject == ident and fact.attribute).split()
     color = next((word for word in words if word in COLORS), "")
-    garment = next((word for word in words if word in ACTORS[kind].garments), "")
-    return kind, garment, color
+    garment = next((word for word in words if kind in ACTORS and word in ACTORS[kind].garments), "")
+    size = next((word for word in words if word in SIZES), "")
+    return Look(kind, garment, color, size)
 
 
 @dataclass(frozen=True)
@@ -79,10 +83,15 @@ class Faithfulness:
     interval_iou: tuple[float, int]
     """Overlap in time of recalled events with the asked interval."""
     attributes: tuple[float, int]
-    """Stated or imagined colours of seen actors that are right."""
+    """Stated or imagined colours of seen actors and props that are right."""
+    clothes: tuple[float, int]
+    """Stated or imagined garments of seen actors that are right."""
+    sizes: tuple[float, int]
+    """Stated or imagined sizes of seen actors and props that are right."""
     identity: tuple[float, int]
     """Frames in which a matched actor is seen with the kind and colour that it has in most, out of all frames."""
     setting: tuple[float, int]
+    weather: tuple[float, int]
 
 
 FIGURES = tuple(field.name for field in fields(Faithfulness))
@@ -107,10 +116,11 @@ def faithfulness(reading: Reading, dsg: DynamicSceneGraph) -> Faithfulness:
         if any(a == event.agent and _satisfies(p, event) and t == event.target for a, p, t, _ in seen)
     ]
     relations = [(_relation(a, c) == _relation(b, d)) for (a, b), (c, d) in combinations(matched, 2)]
-    colors = [(ident, look[2]) for ident, look in wanted.looks.items() if look[2] and ident in ids.values()]
-    painted = {ids[ident]: look[2] for ident, look in reading.looks.items() if ident in ids}
-    places = {fact.object for fact in dsg.facts if fact.predicate in ("in", "on") and fact.object}
-    settings = {thing.label for thing in dsg.objects if thing.id in places}
+    pairs = [(look, wanted.looks[ids[ident]]) for ident, look in reading.looks.items() if ident in ids]
+    pairs += [(reading.looks[look.kind], look) for look in wanted.props.values() if look.kind in reading.looks]
+    surroundings = {fact.object for fact in dsg.facts if fact.predicate in ("in", "on", "at") and fact.object}
+    places = {thing.label for thing in dsg.objects if thing.id in surroundings}
+    weathers, settings = places & WEATHERS.keys(), places - WEATHERS.keys()
     return Faithfulness(
         actors=(len(ids), len(wanted.looks)),
         extra=(len(reading.actors) - len(ids), len(wanted.looks)),
@@ -121,10 +131,19 @@ def faithfulness(reading: Reading, dsg: DynamicSceneGraph) -> Faithfulness:
         right_target=(len(hit), len(aimed)),
         order=(sum(relations), len(relations)),
         interval_iou=(sum(_interval_iou(a, b) for a, b in matched), len(matched)),
-        attributes=(sum(painted[ident] == color for ident, color in colors), len(colors)),
+        attributes=_agreed([(seen.color, asked.color) for seen, asked in pairs]),
+        clothes=_agreed([(seen.garment, asked.garment) for seen, asked in pairs]),
+        sizes=_agreed([(seen.size, asked.size) for seen, asked in pairs]),
         identity=(sum(_kept(reading, ident) for ident in ids), frames * len(ids)),
         setting=(float(reading.setting in settings), int(bool(settings))),
+        weather=(float(reading.weather in weathers), int(bool(weathers))),
     )
+
+
+def _agreed(pairs: Sequence[tuple[str, str]]) -> tuple[float, int]:
+    """(How many words that were seen are those asked for, how many were asked for)."""
+    judged = [(seen, wanted) for seen, wanted in pairs if wanted]
+    return float(sum(seen == wanted for seen, wanted in judged)), len(judged)
 
 
 def added(found: Sequence[Faithfulness]) -> Faithfulness:
@@ -145,17 +164,18 @@ def _matched_actors(reading: Reading, wanted: Asked) -> dict[str, str]:
     """Idents of the reading -> ids of the scene graph, for actors of one kind."""
     options = []
     for i, ident in enumerate(reading.actors):
-        kind, garment, color = reading.looks[ident]
+        mine = reading.looks[ident]
         track = reading.track(ident)
         for j, (other, look) in enumerate(wanted.looks.items()):
-            if kind == look[0]:
+            if mine.kind == look.kind:
                 agreed = sum(
                     f in track and _satisfies(track[f].action, event)
                     for event in wanted.events
                     if event.agent == other
                     for f in range(event.start, event.end)
                 )
-                options.append((-(color == look[2]), -(garment == look[1]), -agreed, -len(track), i, j))
+                same = (-(mine.color == look.color), -(mine.garment == look.garment), -(mine.size == look.size))
+                options.append((*same, -agreed, -len(track), i, j))
     matched: dict[int, int] = {}
     for *_, i, j in sorted(options):
         if i not in matched and j not in matched.values():
@@ -201,5 +221,5 @@ def _interval_iou(a: SeenEvent, b: SeenEvent) -> float:
 
 
 def _kept(reading: Reading, ident: str) -> int:
-    kind, _, color = reading.looks[ident]
-    return sum(thing.kind == kind and thing.color == color for thing in reading.track(ident).values())
+    look = reading.looks[ident]
+    return sum(thing.kind == look.kind and thing.color == look.color for thing in reading.track(ident).values())

@@ -1,114 +1,19 @@
 """How every action looks: one function per action gives the poses over its time.
 
-Letters: ``n`` frames of the act. Tables are ``(n, channels)``, see :data:`dysenvdm.stage.actors.CHANNELS`. Steps have a
+Letters: ``n`` frames of the act. Tables are ``(n, channels)``, see :data:`dysenvdm.stage.figure.CHANNELS`. Steps have a
 pace of their own: a longer act has more of them, not slower ones.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
-from dysenvdm.stage.actors import CHANNELS, INDEX
-from dysenvdm.stage.script import Act, Role
+from dysenvdm.stage.actions import ACTIONS, STANDS
+from dysenvdm.stage.handling import AGENTS, PARTNERS
+from dysenvdm.stage.postures import SITTING, STEPS, TAU, Span, ease, run, seat_lift, steps, walk
 from dysenvdm.stage.shapes import Real
-from dysenvdm.stage.world import ACTORS, SEATS
-
-_TAU = 2 * np.pi
-_STEPS, _QUICK_STEPS = 0.375, 0.5
-"""Cycles of two steps per eighth of a clip, walking and running."""
-_SEATED_HIP = {"girl": 3.5, "boy": 3.5, "woman": 4.9, "man": 5.2}
-"""How high the hip is above the feet of somebody who sits, pixels."""
-_PERSON = {
-    "leg1": 0.12, "shin1": 0.08, "leg2": -0.12, "shin2": -0.16,
-    "arm1": 0.1, "hand1": 0.3, "arm2": -0.25, "hand2": 0.0,
-}  # fmt: skip
-_BEAST = {
-    "leg1": 0.05, "shin1": -0.1, "leg2": 0.3, "shin2": 0.15,
-    "arm1": 0.0, "hand1": 0.0, "arm2": 0.3, "hand2": 0.2,
-}  # fmt: skip
-_SITTING = {"leg1": 1.55, "shin1": 0.1, "leg2": 1.4, "shin2": -0.1}
-
-
-@dataclass(frozen=True)
-class Span:
-    """One act while it runs: ``u`` ``(n,)`` in (0, 1) is how far, ``lasts`` its length in eighths of a clip."""
-
-    u: Real
-    lasts: int
-    role: Role
-    act: Act
-
-    @property
-    def time(self) -> Real:
-        """Eighths of a clip since the act began ``(n,)``."""
-        return self.u * self.lasts
-
-    def pose(self, **channels: Real | float) -> Real:
-        """The standing pose with some channels set, ``(n, channels)``."""
-        table = standing(len(self.u), self.role.kind)
-        for name, value in channels.items():
-            table[:, INDEX[name]] = value
-        return table
-
-
-def standing(n: int, kind: str) -> Real:
-    """``n`` rows of the pose in which this kind of actor stands."""
-    stance: dict[str, float] = {} if kind == "duck" else _PERSON if ACTORS[kind].person else _BEAST
-    row = [stance.get(name, 1.0 if name == "turn" else 0.0) for name in CHANNELS]
-    return np.repeat(np.array([row]), n, 0)
-
-
-def ease(u: Real, start: float, end: float) -> Real:
-    """0 before ``start``, 1 after ``end``, smooth between."""
-    w = np.clip((u - start) / (end - start), 0, 1)
-    eased: Real = w * w * (3 - 2 * w)
-    return eased
-
-
-def _steps(phase: Real, swing: float, knee: float) -> dict[str, Real]:
-    """Two legs in opposite phase; the knee bends while a leg swings forward."""
-    legs = {}
-    for i, offset in ((1, 0.0), (2, np.pi)):
-        thigh = swing * np.sin(phase + offset)
-        legs[f"leg{i}"] = thigh
-        legs[f"shin{i}"] = thigh - knee * np.maximum(0, np.cos(phase + offset))
-    return legs
-
-
-def _as_front(legs: dict[str, Real]) -> dict[str, Real]:
-    return {name.replace("leg", "arm").replace("shin", "hand"): angle for name, angle in legs.items()}
-
-
-def _swinging_arms(phase: Real, swing: float, bend: float) -> dict[str, Real]:
-    arm = swing * np.sin(phase)
-    return {"arm1": -arm, "hand1": bend - arm, "arm2": arm, "hand2": bend + arm}
-
-
-def _walk(span: Span) -> Real:
-    phase = _TAU * _STEPS * span.time + 0.4
-    if span.role.kind == "duck":
-        return span.pose(roll=0.14 * np.sin(phase), **_steps(phase, 0.8, 0.4))
-    legs = _steps(phase, 0.62, 0.7)
-    if span.role.person:
-        return span.pose(lean=0.06, **legs, **_swinging_arms(phase, 0.75, 0.35))
-    return span.pose(**legs, **_as_front(_steps(phase + 1.2, 0.55, 0.6)))
-
-
-def _run(span: Span) -> Real:
-    phase = _TAU * _QUICK_STEPS * span.time + 0.4
-    if span.role.person:
-        legs, arms = _steps(phase, 1.05, 1.5), _swinging_arms(phase, 1.1, 1.5)
-        return span.pose(lift=2.2 * np.abs(np.sin(phase)), lean=0.38, **legs, **arms)
-    reach = 0.6 if span.role.kind == "elephant" else 1.0
-    hind = reach * np.sin(phase)
-    return span.pose(
-        lift=2.6 * reach * np.abs(np.cos(phase)), lean=0.16 * reach * np.sin(phase + 0.8),
-        leg1=hind, shin1=hind - 0.3, leg2=hind + 0.35, shin2=hind + 0.1,
-        arm1=-hind, hand1=-hind - 0.2, arm2=-hind + 0.35, hand2=-hind + 0.1,
-    )  # fmt: skip
 
 
 def _hop(span: Span, w: Real, height: float) -> Real:
@@ -116,7 +21,7 @@ def _hop(span: Span, w: Real, height: float) -> Real:
     flight = np.clip((w - 0.18) / 0.68, 0, 1)
     air = 4 * flight * (1 - flight)
     crouch = np.where(air > 0, 0.0, 0.9)
-    if span.role.kind == "duck":
+    if span.role.body == "bird":
         legs = {"leg1": -0.5 * air, "shin1": -0.9 * air, "leg2": -0.3 * air, "shin2": -0.7 * air}
         return span.pose(lift=height * air, arm1=1.3 * air, **legs)
     if span.role.person:
@@ -138,7 +43,7 @@ def _jump(span: Span) -> Real:
 
 
 def _rounds(span: Span) -> int:
-    """How often an act of about four eighths is repeated."""
+    """How often an act of about four beats is repeated."""
     return max(1, round(span.lasts / 4))
 
 
@@ -156,47 +61,32 @@ def _kick(span: Span) -> Real:
     )  # fmt: skip
 
 
-def _push(span: Span) -> Real:
-    if not span.role.person:
-        return _walk(span)
-    legs = _steps(_TAU * _STEPS * span.time + 0.4, 0.6, 0.6)
-    return span.pose(lean=0.42, **legs, arm1=1.35, hand1=1.5, arm2=1.2, hand2=1.4)
-
-
-def _seat_lift(kind: str, seat: str) -> float:
-    """How far the feet of somebody on that seat are above the ground."""
-    return SEATS[seat] - _SEATED_HIP[kind]
-
-
 def _sit_on(span: Span) -> Real:
     down = ease(span.u, 0.15, 0.55)
-    legs = {name: angle * down for name, angle in _SITTING.items()}
-    lift = down * _seat_lift(span.role.kind, span.act.target_kind)
+    legs = {name: angle * down for name, angle in SITTING.items()}
+    lift = down * seat_lift(span.role.kind, span.act.target_kind)
     return span.pose(lift=lift, **legs, arm1=0.7 * down, hand1=1.2 * down, arm2=0.6 * down, hand2=1.1 * down)
 
 
 def _hug(span: Span) -> Real:
     hold = ease(span.u, 0.1, 0.5)
-    legs = _steps(_TAU * span.u, 0.3, 0.3)
+    legs = steps(TAU * span.u, 0.3, 0.3)
     return span.pose(lean=0.2 * hold, **legs, arm1=1.5 * hold, hand1=1.75 * hold, arm2=1.2 * hold, hand2=1.9 * hold)
 
 
 def _wave(span: Span) -> Real:
-    hand = 2.2 + 0.65 * np.sin(_TAU * 0.5 * span.time)
-    if not span.act.seated:
-        return span.pose(arm1=2.05, hand1=hand)
-    return span.pose(lift=_seat_lift(span.role.kind, span.act.seated), **_SITTING, arm1=2.05, hand1=hand)
+    return span.pose(arm1=2.05, hand1=2.2 + 0.65 * np.sin(TAU * 0.5 * span.time))
 
 
 def _spin(span: Span) -> Real:
-    turn = np.cos(_TAU * _rounds(span) * span.u)
+    turn = np.cos(TAU * _rounds(span) * span.u)
     turn = np.where(np.abs(turn) < 0.2, np.where(turn < 0, -0.2, 0.2), turn)  # never thinner than a fifth
     arms = {"arm1": 1.6, "hand1": 1.7, "arm2": -1.6, "hand2": -1.7} if span.role.person else {}
     return span.pose(turn=turn, **arms)
 
 
 def _dance(span: Span) -> Real:
-    beat = np.sin(_TAU * _STEPS * span.time)
+    beat = np.sin(TAU * STEPS * span.time)
     one, two = np.maximum(beat, 0), np.maximum(-beat, 0)
     return span.pose(
         lift=2.5 * np.abs(beat), roll=0.16 * beat,
@@ -232,18 +122,87 @@ def _sit_down(span: Span) -> Real:
 
 
 def _flap(span: Span) -> Real:
-    beat = np.sin(_TAU * 0.5 * span.time)
+    beat = np.sin(TAU * 0.5 * span.time)
     return span.pose(arm1=0.9 + beat, lift=1.5 - 1.5 * beat)
 
 
+def _clap(span: Span) -> Real:
+    apart = 0.5 + 0.5 * np.cos(TAU * 0.5 * span.time)
+    return span.pose(
+        arm1=1.25 + 0.75 * apart, hand1=1.65 + 0.5 * apart, arm2=1.15 - 0.7 * apart, hand2=1.6 - 0.3 * apart
+    )
+
+
+def _bow(span: Span) -> Real:
+    down = ease(span.u, 0, 0.35) - ease(span.u, 0.65, 1)
+    return span.pose(lean=1.15 * down, arm1=0.1 + 0.2 * down, hand1=0.1, arm2=-0.5 * down, hand2=0.9 * down)
+
+
+def _stretch(span: Span) -> Real:
+    up = ease(span.u, 0, 0.3) - ease(span.u, 0.85, 1)
+    sway = 0.3 * np.sin(TAU * 0.25 * span.time)
+    return span.pose(lean=sway * up, arm1=2.95 * up, hand1=3.0 * up, arm2=3.2 * up, hand2=3.25 * up)
+
+
+def _crouch_down(span: Span) -> Real:
+    down = ease(span.time, 0, 1.8)
+    return span.pose(
+        lean=0.45 * down, leg1=1.75 * down, shin1=-0.75 * down, leg2=1.5 * down, shin2=-0.95 * down,
+        arm1=0.9 * down, hand1=1.3 * down, arm2=0.7 * down, hand2=1.1 * down,
+    )  # fmt: skip
+
+
+def _turn_a_cartwheel(span: Span) -> Real:
+    roll = -TAU * _rounds(span) * np.clip((span.u - 0.12) / 0.76, 0, 1)
+    roll = (roll + np.pi) % TAU - np.pi  # upright again in the end, not once round
+    out = ease(span.u, 0, 0.15) - ease(span.u, 0.88, 1)
+    return span.pose(
+        roll=roll, lift=8.5 * np.abs(np.sin(roll)), leg1=0.65 * out, shin1=0.65 * out, leg2=-0.65 * out,
+        shin2=-0.65 * out, arm1=2.5 * out, hand1=2.6 * out, arm2=3.8 * out, hand2=3.7 * out,
+    )  # fmt: skip
+
+
+def _roll_over(span: Span) -> Real:
+    over = ease(span.u, 0.05, 0.35) - ease(span.u, 0.7, 1)
+    kick = 0.5 * np.sin(TAU * 0.5 * span.time) * over
+    return span.pose(
+        roll=np.pi * over, lift=7.5 * np.abs(np.sin(np.pi * over)) + 6 * over,
+        leg1=0.3 + kick, shin1=-0.5 + kick, leg2=0.5 - kick, shin2=-0.2 - kick,
+        arm1=-0.3 - kick, hand1=0.5 - kick, arm2=0.1 + kick, hand2=0.8 + kick,
+    )  # fmt: skip
+
+
+def _rear_up(span: Span) -> Real:
+    up = ease(span.u, 0.05, 0.35) - ease(span.u, 0.75, 1)
+    beat = 0.35 * np.sin(TAU * 0.5 * span.time) * up
+    return span.pose(
+        lean=0.85 * up, leg1=0.35 * up, shin1=-0.1, leg2=0.3 - 0.1 * up, shin2=0.1,
+        arm1=1.7 * up + beat, hand1=0.5 * up + beat, arm2=1.5 * up - beat, hand2=0.2 * up - beat,
+    )  # fmt: skip
+
+
+def _point_at(span: Span) -> Real:
+    out = ease(span.time, 0, 1.0)
+    return span.pose(arm1=1.5 * out, hand1=1.55 * out)
+
+
+def _climb_onto(span: Span) -> Real:
+    """A knee up first, then the whole figure."""
+    up = ease(span.u, 0.2, 0.6)
+    knee = ease(span.u, 0, 0.25) - ease(span.u, 0.35, 0.65)
+    return span.pose(
+        lift=STANDS[span.act.target_kind] * up + 3 * knee, lean=0.4 * knee,
+        leg1=0.12 + 1.5 * knee, shin1=0.08 - 0.3 * knee, arm1=0.1 + 1.6 * knee, hand1=0.3 + 1.6 * knee,
+    )  # fmt: skip
+
+
 POSES: dict[str, Callable[[Span], Real]] = {
-    **dict.fromkeys(("walk to", "walk to the left", "walk to the right"), _walk),
-    **dict.fromkeys(("run to", "run to the left", "run to the right"), _run),
+    **dict.fromkeys(("walk to", "walk to the left", "walk to the right"), walk),
+    **dict.fromkeys(("run to", "run to the left", "run to the right"), run),
     **dict.fromkeys(("wave", "wave at"), _wave),
     "jump": _jump,
     "jump over": _jump_over,
     "kick": _kick,
-    "push": _push,
     "sit on": _sit_on,
     "hug": _hug,
     "spin": _spin,
@@ -252,6 +211,21 @@ POSES: dict[str, Callable[[Span], Real]] = {
     "lie down": _lie_down,
     "sit down": _sit_down,
     "flap its wings": _flap,
+    "clap": _clap,
+    "bow": _bow,
+    "stretch": _stretch,
+    "crouch down": _crouch_down,
+    "turn a cartwheel": _turn_a_cartwheel,
+    "roll over": _roll_over,
+    "rear up": _rear_up,
+    "point at": _point_at,
+    "climb onto": _climb_onto,
+    **{lemma: AGENTS[action.move] for lemma, action in ACTIONS.items() if action.move in AGENTS},
+    **{lemma: walk for lemma, action in ACTIONS.items() if action.move == "go" and action.thing},
 }
-KEPT = frozenset(("fall down", "lie down", "sit on", "sit down"))
+PARTNER_POSES: dict[str, Callable[[Span], Real]] = {
+    lemma: PARTNERS[action.move] for lemma, action in ACTIONS.items() if action.move in PARTNERS
+}
+"""How an actor looks in whose company the action is done."""
+KEPT = frozenset(("fall down", "lie down", "sit on", "sit down", "climb onto", "crouch down", "ride"))
 """Actions whose last pose is kept until the actor does something else."""

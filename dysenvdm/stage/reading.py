@@ -13,16 +13,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+from dysenvdm.stage.actions import ACTIONS
 from dysenvdm.stage.clip import StageClip
 from dysenvdm.stage.motion import actor_track
 from dysenvdm.stage.poses import KEPT
 from dysenvdm.stage.script import Act, Script
-from dysenvdm.stage.world import ACTIONS, ACTORS, COLORS, PROPS, SETTINGS
+from dysenvdm.stage.world import ACTORS, COLORS, PROPS, SETTINGS, SIZES, WEATHERS
 
 SEEN_AS = {"wave": "wave at"}
 """Actions without a target -> what they look like where their actor faces somebody."""
@@ -38,6 +40,8 @@ class Vocabulary(BaseModel):
     garments: tuple[str, ...] = ("", *sorted({garment for actor in ACTORS.values() for garment in actor.garments}))
     actions: tuple[str, ...] = ("", *ACTIONS)
     settings: tuple[str, ...] = tuple(SETTINGS)
+    sizes: tuple[str, ...] = ("", *SIZES)
+    weathers: tuple[str, ...] = ("", *WEATHERS)
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -48,9 +52,18 @@ Box = tuple[float, float, float, float]
 """x0, y0, x1, y1 in 0..1 of the picture, y downwards."""
 
 
+class Look(NamedTuple):
+    """What somebody or something looks like; "" for none, of a size for the usual one."""
+
+    kind: str
+    garment: str
+    color: str
+    size: str
+
+
 @dataclass(frozen=True)
 class Seen:
-    """A thing or actor in one frame; ``garment`` and ``action`` are "" for none, all but kind and box for props."""
+    """A thing or actor in one frame; ``garment`` and ``action`` are "" for none, ``size`` is for the usual one."""
 
     ident: str
     kind: str
@@ -59,10 +72,11 @@ class Seen:
     color: str = ""
     action: str = ""
     target: str | None = None
+    size: str = ""
 
     @property
-    def look(self) -> tuple[str, str, str]:
-        return self.kind, self.garment, self.color
+    def look(self) -> Look:
+        return Look(self.kind, self.garment, self.color, self.size)
 
 
 @dataclass(frozen=True)
@@ -78,23 +92,24 @@ class SeenEvent:
 
 @dataclass(frozen=True)
 class Reading:
-    """A clip as it was seen; idents are stable over its frames."""
+    """A clip as it was seen; idents are stable over its frames. ``weather`` is "" on a clear day."""
 
     setting: str
     frames: tuple[tuple[Seen, ...], ...]
+    weather: str = ""
 
     @cached_property
-    def looks(self) -> dict[str, tuple[str, str, str]]:
-        """(kind, garment, colour) of every actor and prop: what it looks like in most of its frames."""
-        seen: dict[str, list[tuple[str, str, str]]] = {}
+    def looks(self) -> dict[str, Look]:
+        """What every actor and prop looks like in most of its frames."""
+        seen: dict[str, list[Look]] = {}
         for frame in self.frames:
             for thing in frame:
                 seen.setdefault(thing.ident, []).append(thing.look)
-        return {ident: (_most(looks, 0), _most(looks, 1), _most(looks, 2)) for ident, looks in seen.items()}
+        return {ident: Look(*(_most(values) for values in zip(*looks, strict=True))) for ident, looks in seen.items()}
 
     @property
     def actors(self) -> list[str]:
-        return [ident for ident, (kind, *_) in self.looks.items() if kind in ACTORS]
+        return [ident for ident, look in self.looks.items() if look.kind in ACTORS]
 
     def track(self, ident: str) -> dict[int, Seen]:
         """Frame -> what was seen of one actor or prop."""
@@ -117,8 +132,7 @@ class Reading:
 Doing = tuple[str, str | None]
 
 
-def _most(looks: Sequence[tuple[str, str, str]], part: int) -> str:
-    values = [look[part] for look in looks]
+def _most(values: Sequence[str]) -> str:
     return max(dict.fromkeys(values), key=values.count)
 
 
@@ -163,6 +177,7 @@ def _faced(script: Script, agent: str, frame: int, frames: int) -> str | None:
 def gold_reading(clip: StageClip) -> Reading:
     """What a perfect eye sees in the clip: things in their order from back to front."""
     roles = {role.id: role for role in clip.script.roles}
+    props = {prop.id: prop for prop in clip.script.props}
     doing: dict[tuple[str, int], tuple[str, str | None]] = {}
     for act, f0, f1 in visible_acts(clip.script, clip.frames):
         doing.update({(act.agent, f): (act.predicate, act.target) for f in range(f0, f1)})
@@ -174,11 +189,12 @@ def gold_reading(clip: StageClip) -> Reading:
             if ident in roles:
                 role = roles[ident]
                 action, target = doing.get((ident, f), ("", None))
-                seen.append(Seen(ident, role.kind, box, role.garment, role.color, action, target))
+                seen.append(Seen(ident, role.kind, box, role.garment, role.color, action, target, role.size))
             else:
-                seen.append(Seen(ident, ident, box))
+                prop = props[ident]
+                seen.append(Seen(ident, prop.kind, box, color=prop.shown_color, size=prop.size))
         frames.append(tuple(seen))
-    return Reading(clip.setting, tuple(frames))
+    return Reading(clip.setting, tuple(frames), clip.script.weather)
 
 
 def _box(row: NDArray[np.float32]) -> Box:

@@ -1,8 +1,8 @@
 """The referee: a small video network that says who does what in which frame of a clip of the Stage world.
 
-Per frame and cell of a 16 x 16 grid it gives the kinds of things centred there, their box and, of actors, colour,
-garment, action and target (after CenterNet, Zhou et al. 2019); :mod:`dysenvdm.stage.referee_maps` turns these maps
-into a :class:`dysenvdm.stage.reading.Reading`. What somebody does shows over time, so features pass through
+Per frame and cell of a 16 x 16 grid it gives the kinds of things centred there, their box, colour and size and, of
+actors, garment, action and target (after CenterNet, Zhou et al. 2019); :mod:`dysenvdm.stage.referee_maps` turns these
+maps into a :class:`dysenvdm.stage.reading.Reading`. What somebody does shows over time, so features pass through
 convolutions over space and time and through attention over the whole clip.
 
 Letters: ``b`` clip, ``f`` frame, ``h w`` cells, ``c`` channels, ``k`` classes of a map.
@@ -26,7 +26,7 @@ from torch.nn import functional as F
 
 from dysenvdm.models import locate, verify, write_manifest
 from dysenvdm.stage.reading import Reading, Vocabulary
-from dysenvdm.stage.referee_maps import GRID, Maps, read_maps
+from dysenvdm.stage.referee_maps import GRID, Maps, classes_of, read_maps
 from planners.dsg import UserError, one_line
 
 SIZE = 64
@@ -115,16 +115,7 @@ class Referee(nn.Module):
         self.config = config
         fine, middle, coarse = config.channels
         words = config.vocabulary
-        self.classes = {
-            "heat": len(words.kinds),
-            "actor_box": 4,
-            "prop_box": 4,
-            "color": len(words.colors),
-            "garment": len(words.garments),
-            "action": len(words.actions),
-            "target": len(words.kinds) + 1,
-            "offset": 2,
-        }
+        self.classes = {"heat": len(words.kinds), "actor_box": 4, "prop_box": 4, "offset": 2, **classes_of(words)}
         self.to32 = nn.Sequential(nn.Conv2d(3, fine, 4, stride=2, padding=1), _Residual(fine))
         self.to16 = nn.Sequential(nn.Conv2d(fine, middle, 4, stride=2, padding=1), _Residual(middle))
         self.to8 = nn.Conv2d(middle, coarse, 4, stride=2, padding=1)
@@ -141,9 +132,10 @@ class Referee(nn.Module):
         assert last.bias is not None
         nn.init.constant_(last.bias[: self.classes["heat"]], -4.0)  # nearly everywhere is nothing
         self.setting = nn.Linear(coarse, len(words.settings))
+        self.weather = nn.Linear(coarse, len(words.weathers))
 
     def forward(self, images: Tensor) -> Maps:
-        """Images (b f 3 64 64) in [-1, 1] to maps (b f k 16 16) by name, and "setting" (b k); all are logits."""
+        """Images (b f 3 64 64) in [-1, 1] to maps (b f k 16 16), "setting" and "weather" (b k), by name; all logits."""
         b = len(images)
         x16 = self.to16(self.to32(rearrange(images, "b f c h w -> (b f) c h w")))
         x = rearrange(self.to8(x16), "(b f) c h w -> b f h w c", b=b) + self.place
@@ -152,7 +144,8 @@ class Referee(nn.Module):
         fine = rearrange(self.back(x), "b f h w (i j c) -> (b f) c (h i) (w j)", i=2, j=2)
         maps = rearrange(self.fuse(fine + self.skip(x16)), "(b f) k h w -> b f k h w", b=b)
         parts = dict(zip(self.classes, maps.split(list(self.classes.values()), dim=2), strict=True))
-        return {**parts, "setting": self.setting(x.mean(dim=(1, 2, 3)))}
+        whole = x.mean(dim=(1, 2, 3))
+        return {**parts, "setting": self.setting(whole), "weather": self.weather(whole)}
 
     @torch.no_grad()
     def maps(self, video: Tensor) -> Maps:
@@ -164,7 +157,7 @@ class Referee(nn.Module):
         starts = [*range(0, frames - window, window // 2), max(0, frames - window)]
         parts: list[Maps] = [self(video[None, start : start + window]) for start in starts]
         cuts = [0, *((a + b + window) // 2 for a, b in pairwise(starts)), frames]
-        whole = {"setting": torch.stack([part["setting"] for part in parts]).mean(0)}
+        whole = {name: torch.stack([part[name] for part in parts]).mean(0) for name in ("setting", "weather")}
         for name in self.classes:
             pieces = zip(parts, starts, pairwise(cuts), strict=True)
             whole[name] = torch.cat([part[name][:, a - start : b - start] for part, start, (a, b) in pieces], dim=1)

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from dysenvdm.stage.clip import StageClip
 from dysenvdm.stage.motion import actor_track
 from dysenvdm.stage.reading import Box, Reading, Seen, Vocabulary, gold_reading
+from dysenvdm.stage.world import PROPS
 
 GRID = 16
 MOST_THINGS = 12
@@ -35,10 +36,11 @@ Labels = dict[str, Tensor]
 
 
 def labels_of(clip: StageClip, words: Vocabulary) -> Labels:
-    """Numbers of a clip's gold reading: kind, color, garment (n), box (f n 4), centre (f n 2), action, target (f n).
+    """Numbers of a clip's gold reading: kind, color, garment, size (n), box (f n 4), centre (f n 2), action and target
+    (f n), setting and weather ().
 
     ``centre`` is a prop's box's and an actor's trunk's, which two who hug have apart; ``target`` is the number of a
-    thing, -1 for none; ``kind`` is -1 where there is no thing. And "setting" ().
+    thing, -1 for none; ``kind`` is -1 where there is no thing, ``color`` where there is none to choose.
     """
     reading = gold_reading(clip)
     idents = [thing.ident for thing in reading.frames[0]]
@@ -62,20 +64,23 @@ def labels_of(clip: StageClip, words: Vocabulary) -> Labels:
         "kind": torch.tensor(padded([words.kinds.index(thing.kind) for thing in first])),
         "color": torch.tensor(padded([words.colors.index(thing.color) if thing.color else -1 for thing in first])),
         "garment": torch.tensor(padded([words.garments.index(thing.garment) for thing in first])),
+        "size": torch.tensor(padded([words.sizes.index(thing.size) for thing in first])),
         "box": torch.from_numpy(boxes),
         "centre": torch.from_numpy(centre),
         "action": torch.tensor(action),
         "target": torch.tensor(target),
         "setting": torch.tensor(words.settings.index(reading.setting)),
+        "weather": torch.tensor(words.weathers.index(reading.weather)),
     }
 
 
 def maps_of(labels: Labels, words: Vocabulary, reach: int = 1) -> Maps:
     """What a perfect referee says of a batch of labels: "heat" (b f k h w) in 0..1, and targets per cell (b f h w).
 
-    Cells up to ``reach`` beside an actor's centre say what the actor says ("color", "garment", "action", "target": the
-    class; "actor_box" (… 4), "offset" (… 2): lengths in picture widths from the cell's middle); -1 where there is none.
-    Of two actors the nearer one counts, then the one in front. "prop_box" is the same for props.
+    Cells up to ``reach`` beside an actor's centre say what the actor says ("color", "garment", "size", "action",
+    "target": the class; "actor_box" (… 4), "offset" (… 2): lengths in picture widths from the cell's middle); -1 where
+    there is none. Of two actors the nearer one counts, then the one in front. "prop_box", "prop_color", "prop_size" are
+    the same for props. "setting" and "weather" are the labels'.
     """
     kind, box, centre, target = (labels[name] for name in ("kind", "box", "centre", "target"))
     frames = box.shape[1]
@@ -92,6 +97,7 @@ def maps_of(labels: Labels, words: Vocabulary, reach: int = 1) -> Maps:
             [(heat * of_kind[:, None, :, k, None, None]).amax(dim=2) for k in range(len(words.kinds))], dim=2
         ),
         "setting": labels["setting"],
+        "weather": labels["weather"],
     }
     near = torch.maximum(dy.abs()[..., :, None], dx.abs()[..., None, :]) <= reach
     in_front = torch.arange(MOST_THINGS, device=box.device) * 1e-3
@@ -108,10 +114,13 @@ def maps_of(labels: Labels, words: Vocabulary, reach: int = 1) -> Maps:
         origin = torch.stack([across, down, across, down], dim=-1)
         maps[f"{name}_box"] = torch.where(none[..., None], -1.0, gathered - origin)
         maps[f"{name}_cells"] = ~none
+        looks = {"color": "color", "size": "size", "garment": "garment"}
+        if name == "prop":
+            looks = {"prop_color": "color", "prop_size": "size"}
+        for answer, part in looks.items():
+            maps[answer] = torch.where(none, -1, _of(labels[part][:, None].expand(-1, frames, -1), owner))
         if name == "prop":
             continue
-        for part in ("color", "garment"):
-            maps[part] = torch.where(none, -1, _of(labels[part][:, None].expand(-1, frames, -1), owner))
         maps["action"] = torch.where(none, -1, _of(labels["action"], owner))
         aim = target.clamp(min=0)
         aimed_kind = torch.where(target < 0, len(words.kinds), _of_thing(kind, aim))
@@ -136,21 +145,32 @@ def _of_thing(values: Tensor, thing: Tensor) -> Tensor:
     return torch.gather(values[:, None].expand(-1, thing.shape[1], -1), 2, thing)
 
 
-def as_logits(maps: Maps, words: Vocabulary) -> Maps:
-    """The maps of :func:`maps_of` in the form in which the network gives its answers: (b f k h w)."""
-    classes = {
+def classes_of(words: Vocabulary) -> dict[str, int]:
+    """How many answers there are to each question about a cell."""
+    return {
         "color": len(words.colors),
         "garment": len(words.garments),
+        "size": len(words.sizes),
         "action": len(words.actions),
         "target": len(words.kinds) + 1,
+        "prop_color": len(words.colors),
+        "prop_size": len(words.sizes),
     }
+
+
+def as_logits(maps: Maps, words: Vocabulary) -> Maps:
+    """The maps of :func:`maps_of` in the form in which the network gives its answers: (b f k h w)."""
+    classes = classes_of(words)
     logits = {
         name: rearrange(20.0 * F.one_hot(maps[name].clamp(min=0), count), "b f h w k -> b f k h w")
         for name, count in classes.items()
     }
     lengths = {name: rearrange(maps[name], "b f h w k -> b f k h w") for name in ("actor_box", "prop_box", "offset")}
-    setting = 20.0 * F.one_hot(maps["setting"], len(words.settings))
-    return {**logits, **lengths, "heat": torch.logit(maps["heat"], 1e-6), "setting": setting}
+    places = {
+        name: 20.0 * F.one_hot(maps[name], len(values))
+        for name, values in (("setting", words.settings), ("weather", words.weathers))
+    }
+    return {**logits, **lengths, **places, "heat": torch.logit(maps["heat"], 1e-6)}
 
 
 # -- from maps to a reading ----------------------------------------------------------------------------------------
@@ -168,7 +188,9 @@ class _Found:
 
 
 def read_maps(maps: Maps, words: Vocabulary) -> Reading:
-    """The reading of one clip's maps: logits (f k h w) and "setting" (k) as :class:`Referee` gives them, on the CPU."""
+    """The reading of one clip's maps as :class:`Referee` gives them, on the CPU: logits (f k h w), "setting" and
+    "weather" (k).
+    """
     heat = maps["heat"].sigmoid()
     peaks = (heat > THRESHOLD) & (heat == F.max_pool2d(heat, 3, stride=1, padding=1))
     frames = [_found(maps, heat, peaks, f, words) for f in range(len(heat))]
@@ -184,9 +206,9 @@ def read_maps(maps: Maps, words: Vocabulary) -> Reading:
             if thing.kind in words.props and thing.heat > getattr(props.get(thing.kind), "heat", 0.0):
                 props[thing.kind] = thing
         seen[f] += list(props.items())
-    parts = {name: maps[name].argmax(dim=1) for name in ("color", "garment", "action", "target")}
-    setting = words.settings[int(maps["setting"].argmax())]
-    return Reading(setting, tuple(_frame(maps, parts, f, things, words) for f, things in enumerate(seen)))
+    parts = {name: maps[name].argmax(dim=1) for name in classes_of(words)}
+    setting, weather = words.settings[int(maps["setting"].argmax())], words.weathers[int(maps["weather"].argmax())]
+    return Reading(setting, tuple(_frame(maps, parts, f, things, words) for f, things in enumerate(seen)), weather)
 
 
 def _found(maps: Maps, heat: Tensor, peaks: Tensor, f: int, words: Vocabulary) -> list[_Found]:
@@ -270,10 +292,13 @@ def _frame(maps: Maps, parts: Maps, f: int, things: list[tuple[str, _Found]], wo
     """What is seen in frame ``f``, with looks, actions and targets read where each actor's centre is."""
     seen = []
     for name, thing in things:
-        if thing.kind in words.props:
-            seen.append(Seen(name, thing.kind, thing.box))
-            continue
         y, x = thing.cell
+        if thing.kind in words.props:
+            color = words.colors[int(parts["prop_color"][f, y, x])] if PROPS[thing.kind].colors else ""
+            seen.append(
+                Seen(name, thing.kind, thing.box, color=color, size=words.sizes[int(parts["prop_size"][f, y, x])])
+            )
+            continue
         action = words.actions[int(parts["action"][f, y, x])]
         target = None
         aimed = int(parts["target"][f, y, x])
@@ -282,7 +307,8 @@ def _frame(maps: Maps, parts: Maps, f: int, things: list[tuple[str, _Found]], wo
             there = thing.centre + offset
             target = _target(words.kinds[aimed], there, name, things)
         color, garment = words.colors[int(parts["color"][f, y, x])], words.garments[int(parts["garment"][f, y, x])]
-        seen.append(Seen(name, thing.kind, thing.box, garment, color, action, target))
+        size = words.sizes[int(parts["size"][f, y, x])]
+        seen.append(Seen(name, thing.kind, thing.box, garment, color, action, target, size))
     return tuple(seen)
 
 

@@ -6,7 +6,7 @@ Letters: ``f`` frames, ``k`` corners of a polygon.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import aggdraw
@@ -17,36 +17,48 @@ from dysenvdm.stage.actors import draw_actor
 from dysenvdm.stage.motion import actor_track, prop_track
 from dysenvdm.stage.props import draw_prop
 from dysenvdm.stage.script import Script
-from dysenvdm.stage.settings import BACKGROUNDS, GROUND
+from dysenvdm.stage.settings import GROUND
 from dysenvdm.stage.shapes import Shape
+from dysenvdm.stage.weather import background, drifting, falling
 
 _UNIT = 64
 """The picture's side in the world's own pixels."""
 _GRID = 64
 """Corners lie on multiples of 1/64 pixel, so that rounding errors of machines never reach the picture."""
-_BEHIND = ("horse", "elephant", "man", "woman", "boy", "girl", "dog", "cat", "duck")
+_BEHIND = (
+    "giraffe", "horse", "elephant", "cow", "bear", "man", "grandfather", "woman", "grandmother", "boy", "girl",
+    "toddler", "sheep", "pig", "dog", "cat", "penguin", "rabbit", "chicken", "duck",
+)  # fmt: skip
 """Who stands behind whom, from back to front."""
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A prop or actor over time: a colour per polygon, all corners ``(f, 2k)`` as x, y, x, y…, where polygons end."""
+    """A prop or actor over time: a colour per polygon, all corners ``(f, 2k)`` as x, y, x, y…, where polygons end.
+
+    ``held`` ``(f,)`` are the frames in which it is before all that is not; None for none.
+    """
 
     id: str
     colors: tuple[str, ...]
     corners: NDArray[np.float64]
     ends: tuple[int, ...]
+    held: NDArray[np.bool_] | None = None
+
+    def before(self, frame: int) -> bool:
+        return self.held is not None and bool(self.held[frame])
 
 
 def figures(script: Script, frames: int, size: int) -> Iterator[Figure]:
     """All props and actors from back to front, corners in pixels of a ``size``-pixel picture, y downwards."""
     for prop in script.props:
         prop_path = prop_track(script, prop, frames)
-        shapes = draw_prop(prop.kind, prop_path.x + 1j * prop_path.lift, prop_path.turn)
-        yield _figure(prop.id, shapes, size)
+        foot = prop_path.x + 1j * prop_path.lift
+        shapes = draw_prop(prop.kind, foot, prop_path.turn, prop.color, prop.scale)
+        yield replace(_figure(prop.id, shapes, size), held=prop_path.held)
     for role in sorted(script.roles, key=lambda role: _BEHIND.index(role.kind)):
         path = actor_track(script, role, frames)
-        shapes = draw_actor(role.kind, role.garment, role.color, path.pose)
+        shapes = draw_actor(role.kind, role.garment, role.color, path.pose, role.scale)
         placed = [
             Shape(shape.color, path.facing[:, None] * shape.points.real + path.x[:, None] + 1j * shape.points.imag)
             for shape in shapes
@@ -62,18 +74,27 @@ def _figure(ident: str, shapes: list[Shape], size: int) -> Figure:
     return Figure(ident, tuple(shape.color for shape in shapes), corners, tuple(ends.tolist()))
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=1024)
 def _brush(color: str) -> aggdraw.Brush:
-    return aggdraw.Brush(color)
+    """Of "#rrggbb", or "#rrggbbaa" where one sees through it."""
+    return aggdraw.Brush(color[:7], int(color[7:], 16)) if color[7:] else aggdraw.Brush(color)
+
+
+@lru_cache(maxsize=256)
+def _background(setting: str, weather: str, size: int) -> bytes:
+    canvas = aggdraw.Draw("RGB", (size, size))
+    _paint(canvas, _figure(setting, background(setting, weather), size), 0)
+    pixels: bytes = canvas.tobytes()
+    return pixels
 
 
 @lru_cache(maxsize=64)
-def _background(setting: str, size: int) -> bytes:
-    canvas = aggdraw.Draw("RGB", (size, size))
-    figure = _figure(setting, BACKGROUNDS[setting](), size)
-    _paint(canvas, figure, 0)
-    pixels: bytes = canvas.tobytes()
-    return pixels
+def _weather(weather: str, beats: int, frames: int, size: int) -> tuple[Figure | None, Figure | None]:
+    """What moves in the air behind everybody and before everybody."""
+    time = beats * np.arange(frames) / frames
+    layers = (drifting(weather, time), falling(weather, time))
+    behind, before = (_figure(weather, shapes, size) if shapes else None for shapes in layers)
+    return behind, before
 
 
 def _paint(canvas: aggdraw.Draw, figure: Figure, frame: int) -> None:
@@ -87,13 +108,17 @@ def _paint(canvas: aggdraw.Draw, figure: Figure, frame: int) -> None:
 def render(script: Script, frames: int, size: int) -> NDArray[np.uint8]:
     """Draw the clip: ``(f, size, size, 3)`` RGB, writable."""
     canvas = aggdraw.Draw("RGB", (size, size))
-    background = _background(script.setting, size)
+    backdrop = _background(script.setting, script.weather, size)
+    behind, before = _weather(script.weather, script.beats, frames, size)
     cast = list(figures(script, frames, size))
     pictures = []
     for frame in range(frames):
-        canvas.frombytes(background)
-        for figure in cast:
-            _paint(canvas, figure, frame)
+        canvas.frombytes(backdrop)
+        nearer = [figure for figure in cast if figure.before(frame)]
+        farther = [figure for figure in cast if not figure.before(frame)]
+        for figure in (behind, *farther, *nearer, before):
+            if figure is not None:
+                _paint(canvas, figure, frame)
         pictures.append(canvas.tobytes())
     return np.frombuffer(bytearray().join(pictures), np.uint8).reshape(frames, size, size, 3)
 

@@ -1,10 +1,11 @@
 """How right a reading is, frame by frame, beside the gold reading of the same clip.
 
 The rule: in every frame the actors of both readings are matched by the overlap of their boxes, best first, at 0.3 or
-more. An actor is *right* where the kind is; colour, garment, place, action and target are judged of matched actors,
-action and colour counting as wrong where an actor was missed. In the frames right before and right after a change of
-what somebody does, either of the two actions is right: the change itself takes a frame to show (``actions_strict`` has
-no such leave). Targets are judged where there is one and the action is right.
+more. An actor is *right* where the kind is; colour, garment, size, place, action and target are judged of matched
+actors, action, colour and size counting as wrong where an actor was missed. In the frames right before and right after
+a change of what somebody does, either of the two actions is right: the change itself takes a frame to show
+(``actions_strict`` has no such leave). Targets are judged where there is one and the action is right. A prop is right
+where its kind is and the boxes overlap that much; its colour and size are wrong where it was missed.
 """
 
 from __future__ import annotations
@@ -14,16 +15,20 @@ from dataclasses import dataclass, field
 
 from dysenvdm.stage.reading import Reading, Seen
 from dysenvdm.stage.referee_maps import overlap
-from dysenvdm.stage.world import ACTORS
+from dysenvdm.stage.world import ACTORS, PROPS
 
 LEAST = 0.3
 """Overlap (intersection over union) from which two boxes can be one actor."""
 
 
 FIGURES = (
-    "actors", "precision", "colors", "garments", "place", "actions", "actions_strict", "targets", "setting",
+    "actors", "precision", "colors", "garments", "sizes", "place", "actions", "actions_strict", "targets", "props",
+    "prop_colors", "prop_sizes", "setting", "weather",
 )  # fmt: skip
-"""Actors: share of the gold ones that are seen; precision: of the seen ones that are there; place: mean overlap."""
+"""Actors: share of the gold ones that are seen; precision: of the seen ones that are there; place: mean overlap.
+
+Sizes are judged of kinds that come in several, colours of props likewise.
+"""
 
 
 @dataclass
@@ -42,6 +47,7 @@ def compared(reading: Reading, gold: Reading) -> Accuracy:
     assert len(reading.frames) == len(gold.frames)
     result = Accuracy()
     result.add("setting", reading.setting == gold.setting)
+    result.add("weather", reading.weather == gold.weather)
     doing = {ident: gold.track(ident) for ident in gold.actors}
     for f, (mine, golden) in enumerate(zip(reading.frames, gold.frames, strict=True)):
         pairs = _matched(_actors(mine), _actors(golden))
@@ -53,6 +59,8 @@ def compared(reading: Reading, gold: Reading) -> Accuracy:
             thing = next((thing for thing, partner in pairs if partner is other), None)
             result.add("actors", thing is not None and thing.kind == other.kind)
             result.add("colors", thing is not None and thing.color == other.color)
+            if ACTORS[other.kind].sizes:
+                result.add("sizes", thing is not None and thing.size == other.size)
             if other.garment:
                 result.add("garments", thing is not None and thing.garment == other.garment)
             if thing is not None:
@@ -63,7 +71,24 @@ def compared(reading: Reading, gold: Reading) -> Accuracy:
             result.add("actions_strict", thing is not None and thing.action == other.action)
             if thing is not None and other.target and thing.action == other.action:
                 result.add("targets", names.get(thing.target or "", thing.target) == other.target)
+        _compare_props(result, _props(mine), _props(golden))
     return result
+
+
+def _compare_props(result: Accuracy, mine: dict[str, Seen], golden: dict[str, Seen]) -> None:
+    for kind, other in golden.items():
+        thing = mine.get(kind)
+        if thing is not None and overlap(thing.box, other.box) < LEAST:
+            thing = None
+        result.add("props", thing is not None)
+        if other.color:
+            result.add("prop_colors", thing is not None and thing.color == other.color)
+        if PROPS[kind].sizes:
+            result.add("prop_sizes", thing is not None and thing.size == other.size)
+
+
+def _props(frame: Sequence[Seen]) -> dict[str, Seen]:
+    return {thing.kind: thing for thing in frame if thing.kind in PROPS}
 
 
 def _actors(frame: Sequence[Seen]) -> list[Seen]:

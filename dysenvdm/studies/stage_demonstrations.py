@@ -1,8 +1,9 @@
 """Demonstrations for planner LLMs out of the Stage world: captions with the marks that make their gold plans.
 
-``python -m dysenvdm.studies.stage_demonstrations`` writes ``planners/stage_demonstrations.json`` anew. The captions are
-those of training seeds. A demonstration is kept only if its marks give exactly the gold plan, so all are right by
-construction, and only if it shows something that those before it do not.
+``python -m dysenvdm.studies.stage_demonstrations FILE.json`` writes a pool of them. The captions are those of training
+seeds. A demonstration is kept only if its marks give exactly the gold plan, so all are right by construction, and only
+if it shows something that those before it do not. The pool that ships, ``planners/stage_demonstrations.json``, was
+written from version 1 of the corpus and stays as it is, since the planners' figures rest on it.
 """
 
 from __future__ import annotations
@@ -10,12 +11,12 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import count, product
 from pathlib import Path
 
 from dysenvdm.stage import StageClip, sample
-from dysenvdm.stage.world import ACTIONS, ACTORS, PROPS, SETTINGS
+from dysenvdm.stage.world import SETTINGS, WEATHERS
 from planners.action_planning import LINKS, Clause, Mention, Retelling, name_question, parsed, plain_name, retold
 from planners.demonstrations import DemonstratedEvent, Demonstration
 from planners.dsg import ActionPlan
@@ -26,20 +27,33 @@ from planners.scene_imagination import MAX_ADDED
 from planners.scores import score
 
 WANTED = 60
-TARGET = Path(__file__).parents[2] / "planners" / "stage_demonstrations.json"
-_LEADS = ("and at the same time", "and then", "and finally", "after that", "then", "before", "after", "while", "as")
+_LEADS = (
+    "and at the same time", "and then", "and finally", "and meanwhile", "after that", "in the end", "then", "next",
+    "finally", "afterwards", "before", "after", "while", "as",
+)  # fmt: skip
 _MEANINGS = ("then", "before", "after", "while")
 
 
 def demonstration(clip: StageClip, caption: str) -> Demonstration | None:
     """The caption with its marks; None where the planner's grammar cannot express its gold plan."""
-    marked = [_marked_clause(segment, clip) for segment in _segments(caption, clip)]
+    telling = next(telling for telling in clip.tellings if telling.text == caption)
+    if telling.beyond:
+        return None
+    verbs = [" ".join(words_of(caption[slice(*span)])) for span in telling.verbs]
+    labels = [thing.label for thing in clip.dsg.objects]
+    marked = [_marked_clause(segment, verbs) for segment in _segments(caption, clip)]
     clauses = [parsed(text) for text in marked]
-    names = {phrase: _marked_name(phrase) for phrase in phrases(clauses) if plain_name(phrase) is None}
+    names: dict[tuple[str, ...], str] = {}
     mentions: dict[tuple[str, ...], tuple[Mention, ...]] = {}
     for phrase in phrases(clauses):
         known = plain_name(phrase)
-        mentions[phrase] = known if known is not None else name_question(phrase, ()).check(names[phrase])
+        if known is None:
+            names[phrase] = _marked_name(phrase, labels)
+            try:
+                known = name_question(phrase, ()).check(names[phrase])
+            except ValueError:  # a phrase of clothes that are worn, not "in" which somebody is
+                return None
+        mentions[phrase] = known
     cast, actions = cast_actions(clauses, mentions)
     for references, order, plan in _readings(caption, clip.plan, cast, actions):
         if score(plan, clip.plan).right:
@@ -59,11 +73,14 @@ def demonstration(clip: StageClip, caption: str) -> Demonstration | None:
 
 def _segments(caption: str, clip: StageClip) -> list[str]:
     """The caption cut before its connectives and its place, in lower case and without punctuation."""
-    setting = f"{SETTINGS[clip.setting]} (?:the |a )?{clip.setting}"
-    parts = re.split(r", |\. ", caption)
-    cut = re.sub(rf"(?<!and) ((?:{'|'.join(_LEADS)}) |{setting}\.)", r"|\1", "|".join(parts))
+    places = [(clip.setting, SETTINGS[clip.setting])]
+    if clip.script.weather:
+        places.append((clip.script.weather, WEATHERS[clip.script.weather]))
+    setting = "|".join(f"{where} (?:the |an? )?{name}" for name, where in places)
+    whole = re.sub(rf"(?i) ?\b({setting})\b ?", r"|\1|", caption)
+    cut = re.sub(rf"(?<!and) ((?:{'|'.join(_LEADS)}) )", r"|\1", re.sub(r", |\. ?|\|+", "|", whole))
     segments: list[str] = []
-    for part in cut.split("|"):
+    for part in filter(str.strip, cut.split("|")):
         text = " ".join(words_of(part))
         if segments and segments[-1] in _LEADS:  # "After that, …"
             segments[-1] += f" {text}"
@@ -72,18 +89,18 @@ def _segments(caption: str, clip: StageClip) -> list[str]:
     return segments
 
 
-def _marked_clause(segment: str, clip: StageClip) -> str:
-    for act in clip.script.acts:
-        for verb in (ACTIONS[act.predicate].third, ACTIONS[act.predicate].gerund):
-            if f" {verb} " in f" {segment} ":
-                return f" {segment} ".replace(f" {verb} ", f" [{verb}] ").strip()
+def _marked_clause(segment: str, verbs: Sequence[str]) -> str:
+    """The segment with brackets around its verb, the longest that it could be."""
+    for verb in sorted(verbs, key=len, reverse=True):
+        if f" {verb} " in f" {segment} ":
+            return f" {segment} ".replace(f" {verb} ", f" [{verb}] ").strip()
     return segment
 
 
-def _marked_name(phrase: tuple[str, ...]) -> str:
+def _marked_name(phrase: tuple[str, ...], labels: Sequence[str]) -> str:
     text = " ".join(phrase)
-    kind = next(kind for kind in (*ACTORS, *PROPS, *SETTINGS) if f" {kind} " in f" {text} ")
-    return f" {text} ".replace(f" {kind} ", f" [{kind}] ").strip()
+    label = next((label for label in labels if f" {label} " in f" {text} "), "")
+    return f" {text} ".replace(f" {label} ", f" [{label}] ").strip() if label else text
 
 
 def _readings(
@@ -137,7 +154,7 @@ def _imagined(clip: StageClip, plan: ActionPlan) -> tuple[tuple[str, ...], ...]:
     ids = {thing.id for thing in plan.objects if sum(other.label == thing.label for other in plan.objects) == 1}
     lines = []
     for fact in clip.dsg.facts:
-        if fact.source == "imagined" and fact.subject in ids:
+        if fact.source == "imagined" and fact.start == 0 and fact.subject in ids:
             if fact.attribute is not None:
                 lines.append(f"{fact.subject} is {fact.attribute}")
             elif fact.object is not None:
@@ -183,5 +200,7 @@ def as_json(examples: list[Demonstration]) -> str:
 
 
 if __name__ == "__main__":
-    TARGET.write_text(as_json(chosen(WANTED)), encoding="utf-8")
-    sys.stdout.write(f"wrote {WANTED} demonstrations to {TARGET}\n")
+    if len(sys.argv) != 2:
+        sys.exit("usage: python -m dysenvdm.studies.stage_demonstrations FILE.json")
+    Path(sys.argv[1]).write_text(as_json(chosen(WANTED)), encoding="utf-8")
+    sys.stdout.write(f"wrote {WANTED} demonstrations to {sys.argv[1]}\n")

@@ -21,8 +21,8 @@ from dysenvdm.data.stage import Sample
 from dysenvdm.stage import VAL_SEED0, sample
 from dysenvdm.stage.reading import Vocabulary, gold_reading
 from dysenvdm.stage.referee import REFEREES, Referee
-from dysenvdm.stage.referee_maps import Labels, Maps, labels_of, maps_of
-from dysenvdm.stage.verdicts import compared, summed
+from dysenvdm.stage.referee_maps import Labels, Maps, classes_of, labels_of, maps_of
+from dysenvdm.stage.verdicts import FIGURES, compared, summed
 from dysenvdm.training.autoencoder import to_images
 from dysenvdm.training.degradations import blurred, noised, rescaled, round_trip, tinted
 from dysenvdm.training.recipe import DegradeSection, Recipe
@@ -30,8 +30,8 @@ from planners.dsg import DynamicSceneGraph, UserError
 
 NOTHING = DynamicSceneGraph(ticks=1)
 WEIGHTS = {
-    "heat": 1.0, "actor_box": 5.0, "prop_box": 2.0, "color": 0.5, "garment": 0.2, "action": 1.0, "target": 0.5,
-    "offset": 2.0, "setting": 0.1,
+    "heat": 1.0, "actor_box": 5.0, "prop_box": 2.0, "color": 0.5, "garment": 0.2, "size": 0.2, "action": 1.0,
+    "target": 0.5, "offset": 2.0, "prop_color": 0.3, "prop_size": 0.1, "setting": 0.1, "weather": 0.1,
 }  # fmt: skip
 """Of the parts of the loss."""
 
@@ -40,21 +40,19 @@ class _Clips(Dataset[tuple[Tensor, Labels]]):
     """Drawn clips and what is to be seen in them, from seed ``first`` on."""
 
     def __init__(self, first: int, clips: int, frames: int, size: int) -> None:
-        self.first, self.clips, self.shape = first, clips, {"frames": frames, "size": size}
+        self.first, self.clips, self.frames, self.size = first, clips, frames, size
 
     def __len__(self) -> int:
         return self.clips
 
     def __getitem__(self, i: int) -> tuple[Tensor, Labels]:
-        clip = sample(self.first + i, **self.shape)
+        clip = sample(self.first + i, frames=self.frames, size=self.size)
         return torch.from_numpy(clip.render()), labels_of(clip, Vocabulary())
 
 
 def draw_clips(clips: _Clips, workers: int) -> tuple[Tensor, Labels]:
     """All clips in memory: videos (k f h w 3) uint8 and labels, each (k ...)."""
-    videos = torch.empty(
-        len(clips), clips.shape["frames"], clips.shape["size"], clips.shape["size"], 3, dtype=torch.uint8
-    )
+    videos = torch.empty(len(clips), clips.frames, clips.size, clips.size, 3, dtype=torch.uint8)
     labels: dict[str, list[Tensor]] = {}
     done = 0
     for part, said in track(DataLoader(clips, batch_size=8, num_workers=workers), "drawing the corpus"):
@@ -76,11 +74,9 @@ class RefereeLoss(nn.Module):
         """``images`` (b f 3 h w) in [-1, 1]; ``gold`` as :func:`maps_of` gives it."""
         with torch.autocast(images.device.type, torch.bfloat16, enabled=images.is_cuda):
             maps = {name: value.float() for name, value in self.referee(images).items()}
-        parts = {
-            "heat": focal(maps["heat"], gold["heat"]),
-            "setting": F.cross_entropy(maps["setting"], gold["setting"]),
-        }
-        for name in ("color", "garment", "action", "target"):
+        parts = {"heat": focal(maps["heat"], gold["heat"])}
+        parts |= {name: F.cross_entropy(maps[name], gold[name]) for name in ("setting", "weather")}
+        for name in classes_of(self.referee.config.vocabulary):
             logits = rearrange(maps[name], "b f k h w -> b k f h w")
             parts[name] = F.cross_entropy(logits, gold[name], ignore_index=-1, reduction="sum")
             parts[name] = parts[name] / (gold[name] >= 0).sum().clamp(min=1)
@@ -116,8 +112,8 @@ class RefereePhase:
         videos, labels = draw_clips(_Clips(0, data.clips, data.frames, data.size), data.workers)
         self.videos = videos.to(device)
         self.labels = {name: value.to(device) for name, value in labels.items()}
-        shape = {"frames": data.frames, "size": data.size}
-        held_out = [sample(VAL_SEED0 + i, **shape) for i in range(data.validation_clips)]
+        numbers = range(VAL_SEED0, VAL_SEED0 + data.validation_clips)
+        held_out = [sample(number, frames=data.frames, size=data.size) for number in numbers]
         self.gold = [gold_reading(clip) for clip in held_out]
         self.held_out = [clip.render() for clip in held_out]
 
@@ -147,7 +143,7 @@ class RefereePhase:
 
     def _accuracies(self, clips: list[NDArray[np.uint8]]) -> dict[str, float]:
         pairs = zip(self.referee.read(clips), self.gold, strict=True)
-        return {"precision": 0.0, "place": 0.0, "targets": 0.0, **summed([compared(*pair) for pair in pairs])}
+        return {**dict.fromkeys(FIGURES, 0.0), **summed([compared(*pair) for pair in pairs])}
 
     def sheet(self) -> Image.Image:
         """Degraded held-out clips, a row each: what the referee has to learn from."""

@@ -306,8 +306,8 @@ def _objects(verb: Token) -> list[Token]:
 
 
 def _is_gesture(noun: Token) -> bool:
-    """Whether a verb's object is the agent's own body, "flaps its wings": part of the predicate, no thing."""
-    return noun.lower_ in w.BODY and any(owner.tag_ == "PRP$" for owner in noun.lefts)
+    """Whether a verb's object is a body of its own, "flaps its wings", "shakes hands": part of the predicate."""
+    return noun.lower_ in w.BODY and (not [*noun.lefts] or any(owner.tag_ == "PRP$" for owner in noun.lefts))
 
 
 def _object_of(preposition: Token) -> Token | None:

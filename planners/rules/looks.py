@@ -26,8 +26,8 @@ def without_looks(words: Sequence[str]) -> tuple[list[str], dict[int, list[str]]
             left.append(words[i])
             i += 1
         else:
-            said = [word.lower() for word in words[i:end]]
-            text = " ".join(["in", *said[1:]] if said[0] == "wearing" else said[said[0] == "dressed" :])
+            said = [word.lower() for word in words[i + (words[i].lower() == "who") : end]]
+            text = " ".join(["in", *said[1:]] if said[0] in ("wearing", "wears") else said[said[0] == "dressed" :])
             looks.setdefault(len(left) - 1, []).append(text)
             i = end
     return left, looks
@@ -36,6 +36,8 @@ def without_looks(words: Sequence[str]) -> tuple[list[str], dict[int, list[str]]
 def _looks_end(words: Sequence[str], i: int) -> int | None:
     """Where the looks that begin at word ``i`` end; None where none begin."""
     lead = words[i].lower()
+    if lead == "who" and words[i + 1 : i + 2] == ["wears"]:
+        return _phrase_end(words, i + 2, CLOTHES)
     if lead not in ("in", "with", *_WEARING) or i == 0 or not words[i - 1].isalpha():
         return None
     if lead in _WEARING and words[i - 1].lower() in AUXILIARIES | FUNCTION_WORDS:

@@ -50,11 +50,14 @@ def links(verbs: Sequence[Token]) -> list[Link]:
             if relation == "after" and token.lower_ == "when" and not opens and _is_progressive(verbs[number - 1]):
                 relation = "before"
             before_main = opens or (above is not None and above > number and _after_pause(token))
-            link = Link(relation, fronted=before_main and later, aside=relation in ("after", "while"), opens=opens)
+            fronted = before_main and later
+            beside = above if relation == "while" and not fronted and above is not None and above < number else None
+            link = Link(relation, beside, fronted, aside=relation in ("after", "while"), opens=opens)
         elif kind is not None:
             link = Link(kind, aside=kind in ("after", "while"), opens=opens)
         elif outer.dep_ == "conj" and above is not None and above < number and _joins(lead, found[above]):
-            link = Link("then", anchor=above, fronted=found[above].fronted, aside=True)
+            together = found[above].kind == "while" and _has_subject(outer)
+            link = Link("while" if together else "then", above, fronted=found[above].fronted, aside=True)
         else:
             link = _parsed(outer, number, above, opens)
         found.append(link)
@@ -126,6 +129,10 @@ def _adverb(lead: list[Token]) -> Kind | None:
     return None
 
 
+def _has_subject(verb: Token) -> bool:
+    return any(child.dep_ in ("nsubj", "nsubjpass") for child in verb.children)
+
+
 def _is_progressive(verb: Token) -> bool:
     return verb.tag_ == "VBG" and any(child.lemma_ == "be" for child in verb.children)
 
@@ -141,8 +148,7 @@ def _parsed(outer: Token, number: int, above: int | None, opens: bool) -> Link:
     fronted = above > number
     if earlier:
         return Link("after", None if fronted else above, fronted, aside=True, opens=opens)
-    own_subject = any(child.dep_ in ("nsubj", "nsubjpass") for child in outer.children)
-    participle = outer.dep_ == "advcl" and outer.tag_ in ("VBG", "VBN") and not own_subject
+    participle = outer.dep_ == "advcl" and outer.tag_ in ("VBG", "VBN") and not _has_subject(outer)
     perceived = outer.dep_ in ("ccomp", "xcomp") and not fronted and "to" not in helpers
     means = outer.dep_ == "pcomp" and outer.head.lower_ not in ("to", "into")
     if outer.dep_ in ("acl", "relcl") or means or participle or perceived:

@@ -18,12 +18,12 @@ def _set(words: str) -> frozenset[str]:
 # -- who can "he", "she" and "it" be? --------------------------------------------------------------------------------
 
 MALE = _set(
-    "man men boy boys gentleman guy king prince father dad daddy son brother uncle grandfather grandpa husband "
+    "man men boy boys lad gentleman guy king prince father dad daddy son brother uncle grandfather grandpa husband "
     "nephew groom waiter actor knight wizard policeman fireman fisherman businessman monk lord mr sir"
 )
 FEMALE = _set(
-    "woman women girl girls lady ladies queen princess mother mom mum mommy daughter sister aunt grandmother grandma "
-    "wife niece bride waitress actress witch policewoman nun businesswoman ballerina mrs miss ms"
+    "woman women girl girls lass lady ladies queen princess mother mom mum mommy daughter sister aunt grandmother "
+    "grandma wife niece bride waitress actress witch policewoman nun businesswoman ballerina mrs miss ms"
 )
 PEOPLE = _set(
     "person people child children kid kids baby toddler teenager adult student teacher doctor nurse chef cook artist "
@@ -34,13 +34,14 @@ PEOPLE = _set(
     "pirate hero villain thief crowd family couple team audience someone somebody everyone everybody anyone anybody"
 )
 ANIMALS = _set(
-    "dog puppy cat kitten horse pony foal donkey mule cow calf bull ox buffalo pig piglet sheep lamb goat kid chicken "
-    "hen rooster chick duck duckling goose swan turkey pigeon dove crow raven eagle hawk owl parrot sparrow seagull "
-    "gull stork flamingo peacock penguin ostrich bird elephant lion lioness tiger leopard cheetah panther bear cub "
-    "panda koala kangaroo monkey ape gorilla chimpanzee zebra giraffe rhino hippo camel llama deer fawn stag moose fox "
-    "wolf coyote rabbit bunny hare squirrel hedgehog mouse rat hamster otter beaver raccoon badger skunk bat frog toad "
-    "turtle tortoise snake lizard crocodile alligator dinosaur dragon unicorn fish shark whale dolphin seal octopus "
-    "squid crab lobster spider ant bee butterfly fly beetle snail worm animal creature pet"
+    "dog puppy hound cat kitten horse pony foal donkey mule cow calf bull ox buffalo pig piglet sheep lamb goat "
+    "kid kitty chicken hen rooster chick duck duckling goose swan turkey pigeon dove crow raven eagle hawk owl parrot "
+    "sparrow seagull gull stork flamingo peacock penguin ostrich bird elephant lion lioness tiger leopard "
+    "cheetah panther bear cub panda koala kangaroo monkey ape gorilla chimpanzee zebra giraffe rhino hippo camel llama "
+    "deer fawn stag moose fox wolf coyote rabbit bunny hare squirrel hedgehog mouse rat hamster otter beaver "
+    "raccoon badger skunk bat frog toad turtle tortoise snake lizard crocodile alligator dinosaur dragon unicorn "
+    "fish shark whale dolphin seal octopus squid crab lobster spider ant bee butterfly fly beetle snail worm "
+    "animal creature pet"
 )
 
 # -- what a noun means for its clause --------------------------------------------------------------------------------
@@ -50,7 +51,7 @@ SCENERY = _set(
     "hall gym stadium stage studio theater theatre museum library hospital shop store supermarket market mall cafe "
     "restaurant bar bakery city town village countryside farm barn zoo forest woods jungle desert mountain mountains "
     "hill valley river lake pond sea ocean shore coast island harbor harbour port station airport sidewalk pavement "
-    "square plaza playground court pitch rink track lawn grass snow rain sand mud sky space night day morning "
+    "square plaza playground court pitch rink track lawn grass snow rain fog sand mud sky space night day morning "
     "afternoon evening dawn dusk sunset sunrise sunlight moonlight dark background foreground distance world house "
     "apartment castle palace church temple garage workshop factory laboratory lab lounge hallway corridor basement "
     "attic balcony terrace porch rooftop summer winter spring autumn"
@@ -58,9 +59,9 @@ SCENERY = _set(
 """Where something happens, if the preposition is one of place, rather than a thing that it is done to."""
 MANNERS = _set(
     "circle circles line row place air joy fear delight surprise anger pain silence hurry rush way direction speed "
-    "steps step rhythm pace turns unison detail other"
+    "steps step rhythm pace turns unison detail other cartwheel cartwheels somersault somersaults"
 )
-"""Nouns that say how: "run in circles", "hug each other"."""
+"""Nouns that say how: "run in circles", "hug each other", "turn a cartwheel"."""
 TIMES = _set(
     "time while moment minute minutes second seconds hour hours end beginning start last first meantime instant point "
     "once turn order sequence process"
@@ -68,7 +69,8 @@ TIMES = _set(
 CLOTHES = _set(
     "coat dress shirt t-shirt tshirt blouse sweater jumper hoodie jacket suit vest skirt jeans trousers pants shorts "
     "hat cap helmet hood scarf tie boots shoes sneakers gloves socks uniform costume robe gown cape cloak kimono sari "
-    "apron raincoat overalls outfit clothes pajamas pyjamas swimsuit bikini turban crown mask glasses sunglasses jersey"
+    "apron raincoat overalls jumpsuit outfit clothes pajamas pyjamas swimsuit bikini turban crown mask glasses "
+    "sunglasses jersey"
 )
 LOOKS = _set("hair tail ears eyes beard mustache moustache wings horns mane fur spots stripes feathers freckles")
 BODY = LOOKS | _set(
@@ -106,7 +108,7 @@ NOUNLIKE_VERBS = _set(
     "box wrestle fight race drive ride skate ski surf row paddle fish hunt dig plant water rake mop dust iron sew "
     "knit type text phone finish try need ring zoom pan snap flip twist twirl bounce dribble shoot aim lean bend "
     "crouch kneel stand sit nap snore sneeze cough sip bite lick nibble sniff scratch drag haul carry balance juggle "
-    "chase follow lead sail cycle bike hike"
+    "chase follow lead head sail cycle bike hike"
 )
 """Verbs whose forms a tagger may take for nouns: "a girl waves"."""
 UNREAL = _set("without instead")

@@ -4,43 +4,32 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.planners import events, figures, judge, phrasing, stage_gold
-from planners.dsg import ActionPlan, Event, SceneObject
+from benchmarks.planners import GROUPINGS, TICKS, events, figures, judge, numbers_of, stage_clips
+from dysenvdm.stage.captions import STYLES
+from planners.dsg import UserError
 from planners.rules import RulesPlanner
 from planners.scores import score, summary
 
-GOLD = stage_gold(6000, 60)
-
-
-TURNS = ((0, 4), (4, 8))
-
-
-@pytest.mark.parametrize(
-    ("prompt", "spans", "expected"),
-    [
-        ("A man hugs a girl.", ((0, 8),), ["single"]),
-        ("A man falls down, then a horse jumps.", TURNS, ["chained"]),
-        ("A dog jumps. After that, it runs.", TURNS, ["chained"]),
-        ("On the street, after a dog walks to the right, the dog jumps.", TURNS, ["chained"]),
-        ("A cat runs to the right while a horse jumps.", ((0, 8), (0, 8)), ["simultaneous"]),
-        ("A cat walks to a bench after walking to the left.", TURNS, ["out of order"]),
-        ("In a snow field, before a woman jumps, she waves.", TURNS, ["out of order"]),
-        ("Before spinning, a dog runs to the left.", TURNS, ["out of order"]),
-        ("Before a cat spins, it jumps as a dog runs.", ((0, 4), (0, 4), (4, 8)), ["simultaneous", "out of order"]),
-    ],
-)
-def test_captions_are_grouped_by_how_they_tell(
-    prompt: str, spans: tuple[tuple[int, int], ...], expected: list[str]
-) -> None:
-    told = tuple(Event(agent="a", predicate="act", start=start, end=end) for start, end in spans)
-    assert (
-        phrasing(ActionPlan(prompt=prompt, ticks=8, objects=(SceneObject(id="a", label="a"),), events=told)) == expected
-    )
+CLIPS = stage_clips(6000, 60)
+GOLD = [clip.plan for clip in CLIPS]
 
 
 def test_every_caption_has_its_groups() -> None:
-    assert {name for gold in GOLD for name in phrasing(gold)} == {"single", "chained", "simultaneous", "out of order"}
-    assert {name for gold in GOLD for name in events(gold)} >= {"1 event", "2 events", "3 events"}
+    phrasing = GROUPINGS["phrasing"]
+    assert {name for clip in CLIPS for name in phrasing(clip)} == {"single", "chained", "simultaneous", "out of order"}
+    assert {name for clip in CLIPS for name in events(clip)} >= {"1 event", "2 events", "3 events"}
+    assert {name for clip in CLIPS for name in GROUPINGS["style"](clip)} == set(STYLES)
+
+
+def test_numbers_of_events_take_turns_and_are_held_out() -> None:
+    clips = stage_clips(6000, 16, numbers=numbers_of("1-8"))
+    assert [len(clip.plan.events) for clip in clips] == [1, 2, 3, 4, 5, 6, 7, 8] * 2
+    assert [clip.split for clip in clips[:8]] == ["val"] * 5 + ["more-events"] * 3
+    assert {clip.plan.ticks for clip in clips} == {TICKS}
+    assert numbers_of(None) == ()
+    for wrong in ("many", "3-1", "-2"):
+        with pytest.raises(UserError, match="a number or a range"):
+            numbers_of(wrong)
 
 
 def test_the_figures_are_those_of_the_summary() -> None:

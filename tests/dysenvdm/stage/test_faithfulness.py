@@ -16,35 +16,40 @@ BOX = (0.4, 0.4, 0.6, 0.9)
 
 
 def graph(*events: tuple[str, str, str | None, int, int], ticks: int = 8) -> DynamicSceneGraph:
-    """A girl in a red coat and a brown dog who do that."""
-    objects = [{"id": ident, "label": ident} for ident in ("girl", "dog", "box", "tree", "park")]
+    """A girl in a red coat and a big brown dog who do that, in the rain; the box is blue."""
+    objects = [{"id": ident, "label": ident} for ident in ("girl", "dog", "box", "tree", "park", "rain")]
     facts = [
         {"subject": who, "predicate": what, "start": start, "end": end, "source": "plan"}
         | ({"object": to} if to else {})
         for who, what, to, start, end in events
     ]
-    looks = {"girl": "in a red coat", "dog": "brown"}
-    for who, look in looks.items():
-        facts.append({"subject": who, "attribute": look, "start": 0, "end": ticks, "source": "prompt"})
-        facts.append(
-            {"subject": who, "predicate": "in", "object": "park", "start": 0, "end": ticks, "source": "prompt"}
-        )
+    whole = {"start": 0, "end": ticks, "source": "prompt"}
+    looks = (("girl", "in a red coat"), ("dog", "brown"), ("dog", "big"), ("box", "blue"))
+    facts += [{"subject": who, "attribute": look} | whole for who, look in looks]
+    facts += [
+        {"subject": who, "predicate": "in", "object": place} | whole
+        for who in ("girl", "dog")
+        for place in ("park", "rain")
+    ]
     return DynamicSceneGraph.parse({"format": "dysenvdm.dsg/1", "ticks": ticks, "objects": objects, "facts": facts})
 
 
 def changed(reading: Reading, who: str, **fields: object) -> Reading:
     frames = tuple(tuple(replace(s, **fields) if s.ident == who else s for s in frame) for frame in reading.frames)
-    return Reading(reading.setting, frames)
+    return replace(reading, frames=frames)
 
 
 def played(*events: tuple[str, str, str | None, int, int], frames: int = 8) -> Reading:
-    looks = {"girl": ("coat", "red"), "dog": ("", "brown")}
+    looks = {"girl": ("coat", "red", ""), "dog": ("", "brown", "big")}
     rows = []
     for f in range(frames):
         doing = {who: (what, to) for who, what, to, start, end in events if start <= f < end}
-        row = [Seen(who, who, BOX, *look, *doing.get(who, ("", None))) for who, look in looks.items()]
-        rows.append((*row, Seen("box", "box", BOX), Seen("tree", "tree", BOX)))
-    return Reading("park", tuple(rows))
+        row = [
+            Seen(who, who, BOX, garment, color, *doing.get(who, ("", None)), size)
+            for who, (garment, color, size) in looks.items()
+        ]
+        rows.append((*row, Seen("box", "box", BOX, color="blue"), Seen("tree", "tree", BOX)))
+    return Reading("park", tuple(rows), "rain")
 
 
 EVENTS = (("girl", "walk to", "box", 0, 3), ("dog", "jump", None, 3, 5), ("girl", "jump over", "box", 5, 8))
@@ -91,7 +96,15 @@ def test_each_fault_lowers_its_figures(seen: tuple, lower: dict[str, float]) -> 
 def test_looks_and_places() -> None:
     reading = played(*EVENTS)
     blue = summary([faithfulness(changed(reading, "girl", color="blue"), graph(*EVENTS))])
-    assert (blue["attributes"], blue["identity"], blue["recall"]) == (0.5, 1, 1)
+    assert (blue["attributes"], blue["identity"], blue["recall"]) == (2 / 3, 1, 1)
+    assert (blue["clothes"], blue["sizes"], blue["weather"]) == (1, 1, 1)
+    red = summary([faithfulness(changed(reading, "box", color="red"), graph(*EVENTS))])
+    assert (red["attributes"], red["identity"]) == (2 / 3, 1)
+    small = summary([faithfulness(changed(reading, "dog", size="small"), graph(*EVENTS))])
+    assert (small["sizes"], small["attributes"], small["actors"]) == (0, 1, 1)
+    undressed = summary([faithfulness(changed(reading, "girl", garment="dress"), graph(*EVENTS))])
+    assert (undressed["clothes"], undressed["attributes"]) == (0, 1)
+    assert summary([faithfulness(replace(reading, weather=""), graph(*EVENTS))])["weather"] == 0
     flickers = [f if i else changed(reading, "girl", color="blue").frames[i] for i, f in enumerate(reading.frames)]
     found = summary([faithfulness(replace(reading, frames=tuple(flickers)), graph(*EVENTS))])
     assert (found["attributes"], found["identity"]) == (1, 15 / 16)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from dysenvdm.stage import StageClip, sample
@@ -29,9 +31,9 @@ def test_everybody_has_an_attribute_and_a_place_for_the_whole_clip(clips: tuple[
         for tick in range(clip.dsg.ticks):
             facts = clip.dsg.at(tick).facts
             for role in clip.script.roles:
-                assert [fact.attribute for fact in facts if fact.subject == role.id and fact.attribute] == [
-                    role.attribute
-                ]
+                said = {fact.attribute for fact in facts if fact.subject == role.id and fact.attribute}
+                assert said == {text for text, _ in role.attributes}
+                assert role.attribute in said
                 assert any(fact.subject == role.id and fact.object == place for fact in facts)
 
 
@@ -39,8 +41,10 @@ def test_sources_follow_the_caption(clips: tuple[StageClip, ...]) -> None:
     for clip in clips[:150]:
         for fact in clip.dsg.facts:
             if fact.attribute:
-                said = fact.attribute if fact.attribute.startswith("in ") else f"{fact.attribute} {fact.subject[:3]}"
-                assert (fact.source == "prompt") == (said in clip.caption)
+                label = clip.dsg.object(fact.subject).label
+                worn = re.sub("^in an? ", "", fact.attribute)  # "in", "wearing", and in terse captions no article
+                said = worn if worn != fact.attribute else rf"\b{fact.attribute}( \w+)? {label}\b"
+                assert (fact.source == "prompt") == bool(re.search(said, clip.caption, re.IGNORECASE)), clip.caption
             elif fact.object == clip.setting.replace(" ", "_") and clip.setting not in clip.caption:
                 assert fact.source == "imagined"
 
@@ -48,9 +52,9 @@ def test_sources_follow_the_caption(clips: tuple[StageClip, ...]) -> None:
 def test_every_object_is_in_a_fact_and_has_boxes(clips: tuple[StageClip, ...]) -> None:
     for clip in clips[:150]:
         mentioned = {i for fact in clip.dsg.facts for i in (fact.subject, fact.object)}
-        place = clip.setting.replace(" ", "_")
+        places = {name.replace(" ", "_") for name in (clip.setting, clip.script.weather) if name}
         assert {thing.id for thing in clip.dsg.objects} <= mentioned
-        assert {thing.id for thing in clip.dsg.objects} == {*clip.boxes, place}
+        assert {thing.id for thing in clip.dsg.objects} == {*clip.boxes, *places}
 
 
 def test_events_are_in_order_of_occurrence_and_within_the_clip(clips: tuple[StageClip, ...]) -> None:

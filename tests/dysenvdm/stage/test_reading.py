@@ -100,7 +100,7 @@ def test_decoding_perfect_maps_gives_the_gold_reading(clips: tuple[StageClip, ..
             crowded += 1
             continue
         gold, read = gold_reading(clip), read_maps(perfect_maps(clip), WORDS)
-        assert read.setting == gold.setting
+        assert (read.setting, read.weather) == (gold.setting, gold.weather)
         assert len({*read.looks}) == len({*gold.looks})
         found = summed([compared(read, gold)])
         assert found.pop("place") == pytest.approx(1, abs=1e-4)

@@ -126,9 +126,11 @@ def test_a_finished_run_is_prolonged_and_another_recipes_is_refused(lazy: None, 
         train(tmp_path / "run", "data.prompts=4")
 
 
-def test_captions_are_kept_apart() -> None:
-    shown = {example.prompt for example in demonstrations()}
-    assert sample(0).caption in shown
+def test_captions_are_kept_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = training_captions(DataSection(first=0, prompts=20, events=2))
+    shown = {plan.prompt for plan in drawn[::2]}
+    pool = [demonstrations()[0].model_copy(update={"prompt": prompt}) for prompt in shown]
+    monkeypatch.setattr("dysenvdm.studies.reinforced_planning.demonstrations", lambda: pool)
     gold = training_captions(DataSection(first=0, prompts=20, events=2))
     assert len(gold) == 20
     assert all(len(plan.events) >= 2 and plan.prompt not in shown for plan in gold)
