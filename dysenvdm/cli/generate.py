@@ -25,7 +25,7 @@ from dysenvdm.cli.planning import (
     plan_prompts,
     read_options,
 )
-from dysenvdm.cli.video_jobs import Job, batch_jobs, several_jobs, single_job
+from dysenvdm.cli.video_jobs import Job, batch_jobs, check_inputs_stay, several_jobs, single_job
 from dysenvdm.files import check_parent
 from planners.dsg import UserError
 
@@ -87,6 +87,9 @@ def generate(
     if batch and count:
         raise UserError("--batch: the file says how many videos; leave out --count")
     jobs = _jobs(prompt, output, dsg, batch, count)
+    check_inputs_stay(
+        jobs, {"--dsg": dsg, "--batch": batch, "--first-frame": first_frame, "--edit-of": edit_of, "--preview": preview}
+    )
     negative = checked_prompt(negative, "--negative") if negative else ""
     picture = _picture(first_frame, first_frame_fit)
     original = _original(context, edit_of, dsg)

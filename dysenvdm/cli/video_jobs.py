@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,25 @@ class Job:
     prompt: str
     output: Path
     dsg: DynamicSceneGraph | None = None
+
+    @property
+    def files(self) -> dict[str, Path]:
+        """What is written, by what it is."""
+        suffixes = {"video": ".mp4", "recipe": ".json", "contact sheet": ".png", "scene graph": ".dsg.json"}
+        return {what: self.output.with_suffix(suffix) for what, suffix in suffixes.items()}
+
+
+def check_inputs_stay(jobs: Sequence[Job], inputs: Mapping[str, Path | None]) -> None:
+    """Raise :class:`UserError` where an input, by its option, would be overwritten by a result.
+
+    Only a --dsg file may be: the scene graph that is written is the one that was read.
+    """
+    given = {file.resolve(): option for option, file in inputs.items() if file is not None}
+    for job in jobs:
+        for what, file in job.files.items():
+            option = given.get(file.resolve())
+            if option and (option, what) != ("--dsg", "scene graph"):
+                raise UserError(f"{option} {file}: would be overwritten by the {what}; choose another name for -o")
 
 
 def single_job(prompt: str | None, output: Path, dsg: Path | None) -> Job:
@@ -68,15 +88,15 @@ def write_files(job: Job, origin: Origin, video: Frames, recipe: dict[str, Any])
     """Write a video's files, the MP4 last; none of them where anything fails."""
     from dysenvdm.video import contact_sheet, upscaled, write_mp4
 
-    graph_file = job.output.with_suffix(".dsg.json")
+    files = job.files
     with ExitStack() as stack:  # leaves in reverse order: the video's name appears when all else is there
-        mp4 = stack.enter_context(written_whole(job.output))
+        mp4 = stack.enter_context(written_whole(files["video"]))
         write_mp4(mp4, upscaled(video, recipe["scale"]), recipe["fps"], recipe)
-        text = stack.enter_context(written_whole(job.output.with_suffix(".json")))
+        text = stack.enter_context(written_whole(files["recipe"]))
         text.write_text(json.dumps(recipe, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        png = stack.enter_context(written_whole(job.output.with_suffix(".png")))
+        png = stack.enter_context(written_whole(files["contact sheet"]))
         contact_sheet(video, origin.dsg).save(png)
         if origin.dsg:
-            origin.dsg.save(stack.enter_context(written_whole(graph_file)))
+            origin.dsg.save(stack.enter_context(written_whole(files["scene graph"])))
     if origin.dsg is None:
-        graph_file.unlink(missing_ok=True)  # an older run's scene graph would belong to another video
+        files["scene graph"].unlink(missing_ok=True)  # an older run's scene graph would belong to another video

@@ -209,3 +209,27 @@ def test_every_setting_is_in_the_recipe(generate, tmp_path: Path) -> None:
     recipe = json.loads((tmp_path / "out.json").read_text())
     assert (recipe["width"], recipe["height"], recipe["window"], recipe["overlap"]) == (16, 24, 8, 4)
     assert recipe["compiled"] is False
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "said"),
+    [
+        ("scene", (), "--dsg {}/scene.json: would be overwritten by the recipe"),
+        ("p", ("--first-frame", "{}/p.png"), "--first-frame {}/p.png: would be overwritten by the contact sheet"),
+        ("p", ("--preview", "{}/p.png"), "--preview {}/p.png: would be overwritten by the contact sheet"),
+        ("made", ("--edit-of", "{}/made.mp4"), "--edit-of {}/made.mp4: would be overwritten by the video"),
+    ],
+)
+def test_no_input_is_overwritten(generate, picture: Path, tmp_path: Path, name: str, options, said: str) -> None:
+    before = {file: file.read_bytes() for file in tmp_path.iterdir() if file.is_file()}
+    done = generate(name, *(option.format(tmp_path) for option in options))
+    assert done.code == 2
+    assert said.format(tmp_path) in done.err.replace("\n", "")
+    assert {file: file.read_bytes() for file in tmp_path.iterdir() if file.is_file()} == before
+
+
+def test_the_scene_graph_beside_a_video_may_make_it_anew(generate, tmp_path: Path) -> None:
+    generate("made")
+    before = (tmp_path / "made.dsg.json").read_bytes()
+    assert generate("made", dsg_file="made.dsg.json").code == 0
+    assert (tmp_path / "made.dsg.json").read_bytes() == before
