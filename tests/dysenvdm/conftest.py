@@ -36,7 +36,7 @@ def store_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 num_hidden_layers=1,
                 num_attention_heads=2,
                 intermediate_size=32,
-                max_position_embeddings=128,
+                max_position_embeddings=256,
             )
         )
     model.save_pretrained(folder)

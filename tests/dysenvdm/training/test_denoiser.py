@@ -26,7 +26,7 @@ PLAYED = partial(load_sample, frames=8, size=32, ticks=8, render=False)
 @pytest.fixture(autouse=True)
 def _store(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The stand-in for MiniLM spells most words letter by letter and needs more tokens."""
-    monkeypatch.setattr("dysenvdm.text.MAX_TOKENS", 128)
+    monkeypatch.setattr("dysenvdm.text.MAX_TOKENS", 256)
 
 
 def recipe_file(folder: Path) -> Path:
