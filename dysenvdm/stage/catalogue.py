@@ -11,8 +11,10 @@ from dysenvdm.stage.script import Prop, Role, Script
 from dysenvdm.stage.world import ACTORS, PROPS, SETTINGS, weathers_of
 
 _COLUMNS = 8
-_LABEL = 14
-"""Pixels below each picture for its name."""
+_LABEL = 28
+"""Pixels below each picture for its name, two lines."""
+_NARROWEST = 76
+"""Pixels that a name takes."""
 _GAP = 4
 
 
@@ -21,26 +23,23 @@ def scene(setting: str, *, weather: str = "", roles: tuple[Role, ...] = (), prop
     return Script(1, setting, False, roles, props, (), (), weather=weather)
 
 
-def looks() -> Iterator[tuple[str, Script]]:
-    """A name and a script for every kind in every garment, colour and size, and for every setting in every weather."""
+def looks() -> Iterator[tuple[str, str, Script]]:
+    """Kind, look and script of every kind in every garment, colour and size, and of every setting in every weather."""
     for kind, actor in ACTORS.items():
-        for i, garment in enumerate(actor.garments or ("",)):
-            color = actor.colors[i % len(actor.colors)]
-            yield f"{kind}, {color} {garment}".strip(), scene("park", roles=(_role(kind, garment, color),))
-        if not actor.person:
-            for color in actor.colors[1:]:
-                yield f"{color} {kind}", scene("park", roles=(_role(kind, "", color),))
+        for garment, color in zip(actor.garments, actor.colors, strict=False):
+            yield kind, f"{color} {garment}", scene("park", roles=(_role(kind, garment, color),))
+        for color in () if actor.person else actor.colors:
+            yield kind, color, scene("park", roles=(_role(kind, "", color),))
         for size in actor.sizes:
-            yield f"{size} {kind}", scene("park", roles=(_role(kind, "", actor.colors[0], size),))
+            yield kind, size, scene("park", roles=(_role(kind, "", actor.colors[0], size),))
     for kind, prop in PROPS.items():
         for color in prop.colors or ("",):
-            yield f"{color} {kind}".strip(), scene("park", props=(Prop(kind, 32, color=color),))
+            yield kind, color, scene("park", props=(Prop(kind, 32, color=color),))
         for size in prop.sizes:
-            yield f"{size} {kind}", scene("park", props=(Prop(kind, 32, size=size),))
+            yield kind, size, scene("park", props=(Prop(kind, 32, size=size),))
     for setting in SETTINGS:
         for weather in weathers_of(setting):
-            said = f", {weather}" if weather else ""
-            yield f"{setting}{said}", scene(setting, weather=weather, roles=(_role("girl", "coat", "red"),))
+            yield setting, weather, scene(setting, weather=weather, roles=(_role("girl", "coat", "red"),))
 
 
 def _role(kind: str, garment: str, color: str, size: str = "") -> Role:
@@ -51,11 +50,11 @@ def catalogue(size: int = 96) -> Image.Image:
     """Every look as a picture of ``size`` pixels with its name."""
     shown = list(looks())
     rows = -(-len(shown) // _COLUMNS)
-    tile, line = size + _GAP, size + _LABEL + _GAP
+    tile, line = max(size, _NARROWEST) + _GAP, size + _LABEL + _GAP
     picture = Image.new("RGB", (_COLUMNS * tile + _GAP, rows * line + _GAP), "white")
     pen = ImageDraw.Draw(picture)
-    for i, (name, script) in enumerate(shown):
+    for i, (name, look, script) in enumerate(shown):
         x, y = _GAP + i % _COLUMNS * tile, _GAP + i // _COLUMNS * line
         picture.paste(Image.fromarray(render(script, 1, size)[0]), (x, y))
-        pen.text((x, y + size), name, fill="black")
+        pen.text((x, y + size), f"{name}\n{look}", fill="black")
     return picture

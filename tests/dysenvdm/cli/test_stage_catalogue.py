@@ -15,7 +15,7 @@ from dysenvdm.stage.world import ACTORS, PROPS, SETTINGS, weathers_of
 
 
 def test_all_there_is_has_a_name_and_a_place_of_its_own() -> None:
-    shown = dict(looks())
+    shown = {(kind, look): script for kind, look, script in looks()}
     assert len(shown) == len(list(looks()))
     scripts = list(shown.values())
     drawn = {(role.kind, role.garment, role.size) for script in scripts for role in script.roles}
@@ -35,7 +35,7 @@ def test_the_command_writes_the_picture(tmp_path: Path) -> None:
     assert CliRunner().invoke(app, ["catalogue", "-o", str(path), "--size", "32"]).exit_code == 0
     pixels = np.asarray(Image.open(path))
     assert (pixels == np.asarray(catalogue(32))).all()
-    first = next(script for _, script in looks())
+    first = next(script for _, _, script in looks())
     assert (pixels[4:36, 4:36] == render(first, 1, 32)[0]).all()
 
 
