@@ -26,7 +26,7 @@ from planners.dsg import UserError
 
 WEIGHTS = "model.safetensors"
 MAX_TOKENS = 64
-"""Tokens of a prompt, begin and end mark included; shorter prompts are padded with zeros, longer ones refused."""
+"""Tokens of a prompt that a model reads which does not say how many."""
 
 
 class TextEncoder(ModelMixin):
@@ -34,10 +34,11 @@ class TextEncoder(ModelMixin):
 
     config_name = "config.json"
 
-    def __init__(self, folder: str | Path) -> None:
-        """Raises :class:`UserError` where the folder is no such model."""
+    def __init__(self, folder: str | Path, max_tokens: int = MAX_TOKENS) -> None:
+        """``max_tokens`` of a prompt are read, begin and end mark included: shorter prompts are padded with zeros,
+        longer ones refused. Raises :class:`UserError` where the folder is no such model."""
         super().__init__()
-        self.folder = Path(folder)
+        self.folder, self.max_tokens = Path(folder), max_tokens
         if not (self.folder / WEIGHTS).is_file():
             raise UserError(f"{folder}: no {WEIGHTS} there; give a text encoder's folder in transformers layout")
         self.tokenizer = AutoTokenizer.from_pretrained(self.folder, local_files_only=True)
@@ -60,34 +61,30 @@ class TextEncoder(ModelMixin):
         """d."""
         return int(self.model.config.hidden_size)
 
-    @property
-    def max_tokens(self) -> int:
-        """l, the length of every prompt's encoding."""
-        return MAX_TOKENS
-
     @cached_property
     def weights_sha256(self) -> str:
         return sha256(self.folder / WEIGHTS)
 
     def unread(self, text: str) -> str:
-        """The end of a text that is beyond MAX_TOKENS; "" where all can be read."""
+        """The end of a text that is beyond ``max_tokens``; "" where all can be read."""
         starts = [start for start, _ in self.tokenizer(text, return_offsets_mapping=True)["offset_mapping"]]
-        return text[starts[MAX_TOKENS - 1] :] if len(starts) > MAX_TOKENS else ""
+        return text[starts[self.max_tokens - 1] :] if len(starts) > self.max_tokens else ""
 
     @torch.no_grad()
     def encode(self, prompts: Sequence[str]) -> Tensor:
-        """Hidden states (b l d) of the prompts' tokens, l = MAX_TOKENS, zero where padded; "" is no prompt at all.
+        """Hidden states (b l d) of the prompts' tokens, l = ``max_tokens``, zero where padded; "" is no prompt at all.
 
         Raises :class:`UserError` for a prompt of more tokens.
         """
         tokens = self._tokens(prompts)
         for prompt, length in zip(prompts, tokens["attention_mask"].sum(1).tolist(), strict=True):
-            if length > MAX_TOKENS:
+            if length > self.max_tokens:
                 raise UserError(
-                    f"prompt {prompt[:40]!r}…: {length} tokens, the text encoder reads at most {MAX_TOKENS}; shorten it"
+                    f"prompt {prompt[:40]!r}…: {length} tokens, the text encoder reads at most {self.max_tokens}; "
+                    f"shorten it"
                 )
         hidden = self.model(**tokens).last_hidden_state * tokens["attention_mask"].unsqueeze(-1)
-        return F.pad(hidden, (0, 0, 0, MAX_TOKENS - hidden.shape[1]))
+        return F.pad(hidden, (0, 0, 0, self.max_tokens - hidden.shape[1]))
 
     @torch.no_grad()
     def embed(self, labels: Sequence[str]) -> Tensor:
@@ -108,7 +105,7 @@ class TextEncoder(ModelMixin):
         """Write which store entry this is and the hash of its weights, not the weights."""
         folder = Path(save_directory)
         folder.mkdir(parents=True, exist_ok=True)
-        said = {"store": self.folder.name, "sha256": self.weights_sha256}
+        said = {"store": self.folder.name, "sha256": self.weights_sha256, "max_tokens": self.max_tokens}
         (folder / self.config_name).write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
 
     @classmethod
@@ -120,7 +117,7 @@ class TextEncoder(ModelMixin):
         path = Path(folder) / cls.config_name
         try:
             said = json.loads(path.read_text(encoding="utf-8"))
-            name, wanted = said["store"], said["sha256"]
+            name, wanted, max_tokens = said["store"], said["sha256"], int(said.get("max_tokens", MAX_TOKENS))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(f"{path}: not a saved text encoder ({error!r}); save the pipeline again") from None
         store = locate(name)
@@ -129,4 +126,4 @@ class TextEncoder(ModelMixin):
             raise UserError(
                 f"{store / WEIGHTS}: SHA-256 is {found[:12]}…, {path} wants {wanted[:12]}…; import that model as {name}"
             )
-        return cls(store)
+        return cls(store, max_tokens)

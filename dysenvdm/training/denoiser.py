@@ -127,7 +127,7 @@ class DenoiserPhase:
                 f"model.vae: {reached:.1f} dB PSNR on held-out frames, below the gate of {recipe.model.gate:g} dB; "
                 f"train the autoencoder further"
             )
-        self.text_encoder = TextEncoder(locate(recipe.model.text_encoder)).to(device)
+        self.text_encoder = TextEncoder(locate(recipe.model.text_encoder), recipe.model.max_tokens).to(device)
         size = UNETS[recipe.model.preset].model_copy(update={"text_width": self.text_encoder.width})
         self.unet = build_unet(size).to(device)
         flatten_temporal_convolutions(self.unet)

@@ -51,6 +51,7 @@ class ModelSection(Section):
 
     The referee phase takes it for one of the faults it learns to see through, and needs none.
     ``init`` is an exported folder of the same preset whose weights a fresh run starts from.
+    ``max_tokens`` of a caption are read by ``text_encoder``; a longer caption ends the run.
     ``gate`` is the mean PSNR in dB that it must reach on held-out frames: what it blurs, no denoiser can draw.
     """
 
@@ -59,6 +60,7 @@ class ModelSection(Section):
     init: Path | None = None
     gate: float = 30.0
     text_encoder: str = "all-minilm-l6-v2"
+    max_tokens: int = Field(128, ge=8, le=512)
 
 
 class SceneSection(Section):

@@ -82,6 +82,18 @@ def test_other_weights_under_the_same_name_are_refused(
         TextEncoder.from_pretrained(tmp_path / "text_encoder")
 
 
+def test_how_many_tokens_are_read_belongs_to_the_model(store: Path, tmp_path: Path) -> None:
+    long = " ".join(["dog"] * (MAX_TOKENS + 6))
+    roomy = TextEncoder(store / "models" / TEXT_MODEL, max_tokens=MAX_TOKENS + 8)
+    roomy.save_pretrained(tmp_path)
+    loaded = TextEncoder.from_pretrained(tmp_path)
+    assert loaded.encode([long]).shape == (1, MAX_TOKENS + 8, roomy.width)
+    assert loaded.unread(long) == ""
+    assert loaded.unread(long + " dog") == "dog"  # the end mark needs a place too
+    (tmp_path / "config.json").write_text(json.dumps({"store": TEXT_MODEL, "sha256": roomy.weights_sha256}))
+    assert TextEncoder.from_pretrained(tmp_path).max_tokens == MAX_TOKENS  # a model of before
+
+
 @pytest.mark.parametrize("text", ["", "[]", json.dumps({"store": TEXT_MODEL})])
 def test_broken_reference_is_named(store: Path, tmp_path: Path, text: str) -> None:
     (tmp_path / "config.json").write_text(text)

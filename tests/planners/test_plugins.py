@@ -189,6 +189,7 @@ def test_options_are_converted_where_a_plugins_annotations_are_understood(instal
         "temperature": 1.0,
     }
     with pytest.raises(
-        UserError, match=r"'smollm2': takes no option 'base_url'; it takes: model, device, imagine, temperature, lora, "
+        UserError,
+        match=r"'smollm2': takes no option 'base_url'; it takes: model, device, imagine, window, temperature, ",
     ):
         plugins.get_planner("smollm2", base_url="http://here")

@@ -34,7 +34,7 @@ def test_a_micro_referee_learns_some_clips_by_heart(referee: Referee) -> None:
     gold = maps_of({name: torch.stack([one[name] for one in labels]) for name in labels[0]}, words)
     module = RefereeLoss(referee)
     optimizer = torch.optim.AdamW(module.parameters(), lr=1e-2, betas=(0.9, 0.99))
-    for _ in range(120):
+    for _ in range(240):
         loss, _ = module(images, gold)
         optimizer.zero_grad()
         loss.backward()

@@ -16,7 +16,7 @@ from planners.dysen import demonstrated
 from planners.scores import score
 
 SHIPPED = Path(planners.__file__).parent / "stage_demonstrations.json"
-UNKNOWN = ("Before that", "Lastly")
+UNKNOWN = ("Before that", "Lastly", "only after")
 """Connectives that the planner's grammar of links does not have."""
 
 
