@@ -44,9 +44,9 @@ def test_generate_writes_a_video_that_repeats_and_obeys_edits(
     dsg = dsg.replace(prompt="the girl walk to the box")
     edited = dsg.replace(facts=[fact for fact in dsg.facts if fact.predicate != "jump over"])
     for name, graph in (("a", dsg), ("b", dsg), ("edited", edited)):
-        graph.save(tmp_path / f"{name}.json")
+        graph.save(tmp_path / f"{name}-scene.json")
         done = run(
-            "generate", "--dsg", tmp_path / f"{name}.json", "-o", tmp_path / f"{name}.mp4",
+            "generate", "--dsg", tmp_path / f"{name}-scene.json", "-o", tmp_path / f"{name}.mp4",
             "--model", model, "--frames", 8, "--steps", 2, "--seed", 3,
         )  # fmt: skip
         assert done.code == 0, done.err
