@@ -362,11 +362,27 @@ def _start_with(settings: dict[str, Any], lora: Path, rank: int) -> tuple[Any, A
 
 def _start_merged(settings: dict[str, Any], model: Path, lora: Path) -> Any:
     """vLLM's engine on a copy of the model with the adapter in its weights; the copy is gone when it is loaded."""
+    from safetensors import SafetensorError
+
     from planners.engines.lora import save_merged
 
-    with TemporaryDirectory(prefix="dysenvdm-merged-") as copy:
-        save_merged(model, lora, Path(copy))
+    try:
+        folder = TemporaryDirectory(prefix="dysenvdm-merged-")
+    except OSError as error:
+        raise _no_room(model, error) from error
+    with folder as copy:
+        try:
+            save_merged(model, lora, Path(copy))
+        except (OSError, SafetensorError) as error:
+            raise _no_room(model, error) from error
         return _start({**settings, "model": copy, "served_model_name": str(model)})
+
+
+def _no_room(model: Path, error: Exception) -> UserError:
+    return UserError(
+        f"{model}: no copy with the adapter in it can be written ({_reason(error)}); set TMPDIR to a folder with room, "
+        f"or give merge_lora=false"
+    )
 
 
 def _shut_down(held: list[Any]) -> None:

@@ -398,6 +398,22 @@ def test_an_adapter_is_merged_into_a_passing_copy(
     assert engine.name.startswith("tiny + tuned (vllm")
 
 
+def test_a_full_disk_under_the_copy_is_one_line_and_leaves_nothing(
+    folder: Path, adapter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def save(model: Path, lora: Path, into: Path) -> None:
+        (into / "half").write_text("half of it")
+        raise OSError(28, "No space left on device")
+
+    (tmp_path / "passing").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "passing"))
+    monkeypatch.setattr("planners.engines.lora.save_merged", save)
+    with pytest.raises(UserError, match=r"No space left on device\); set TMPDIR .* merge_lora=false"):
+        VLLMEngine(folder, lora=adapter)
+    assert not list((tmp_path / "passing").iterdir())
+    assert not FakeLLM.made
+
+
 def test_an_adapter_stays_apart_on_a_gpu(folder: Path, adapter: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(FakeLLM, "on_cpu", False)
     VLLMEngine(folder, lora=adapter)
