@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -37,7 +37,10 @@ Log = Callable[[int, str, dict[str, float]], None]
 
 
 class LoraSettings(BaseModel):
-    """The adapter: ``rank`` and ``alpha`` as in arXiv 2106.09685; ``targets`` are the linear layers' names."""
+    """The adapter: ``rank`` and ``alpha`` as in arXiv 2106.09685; ``targets`` are the linear layers' names.
+
+    ``start`` is the folder of an adapter of the same shape whose weights the new one begins with.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -45,11 +48,13 @@ class LoraSettings(BaseModel):
     alpha: float = Field(24, gt=0)
     dropout: float = Field(0.0, ge=0, lt=1)
     targets: tuple[str, ...] = LINEAR
+    start: Path | None = None
 
 
 class TuneSettings(BaseModel):
     """The optimisation. The learning rate warms up over ``warmup`` steps and falls as a cosine to zero at ``steps``, or
-    when ``minutes`` of training are over, whichever comes first. ``batch_tokens`` bounds a batch, padding included."""
+    when ``minutes`` of training are over, whichever comes first. ``batch_tokens`` bounds a batch, padding included.
+    ``precision`` is that of the activations: bf16 on GPUs and fp32 on CPUs, unless told."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -60,6 +65,7 @@ class TuneSettings(BaseModel):
     warmup: int = Field(40, ge=0)
     weight_decay: float = Field(0.0, ge=0)
     clip: float = Field(1.0, gt=0)
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
 
 
 class TuneLog(BaseModel):
@@ -168,7 +174,11 @@ class Tuner:
             lora_dropout=lora.dropout,
             target_modules=list(lora.targets),
         )
-        self.model = get_peft_model(base, config).to(self.device)
+        self.model = get_peft_model(base, config)
+        if lora.start:
+            start_from(self.model, lora.start)
+        self.model.to(self.device)
+        self.bf16 = settings.precision == "bf16" or (settings.precision == "auto" and device == "cuda")
         self.weights = [weight for weight in self.model.parameters() if weight.requires_grad]
         self.optimizer = torch.optim.AdamW(self.weights, lr=settings.lr, weight_decay=settings.weight_decay)
         self.step = 0
@@ -179,7 +189,7 @@ class Tuner:
         """(mean loss of the replies' tokens, whether each token is the likeliest (b, t); True where none is due)."""
         tokens, labels = padded(examples, self.device)
         due = labels[:, 1:] != IGNORED
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
             inner: Any = self.model.get_base_model()
             hidden = inner.model(input_ids=tokens, use_cache=False).last_hidden_state[:, :-1]
             logits = inner.lm_head(hidden[due]).float()  # (n, v): of replies only
@@ -271,6 +281,24 @@ class Tuner:
         card = AdapterCard(base=self.folder.name, base_fingerprint=self.base_fingerprint)
         (folder / CARD).write_text(card.model_dump_json(indent=1) + "\n", encoding="utf-8")
         (folder / "README.md").write_text(readme, encoding="utf-8")
+
+
+def start_from(model: Any, folder: Path) -> None:
+    """Copy an adapter's weights into a new one; :class:`UserError` where names or shapes differ."""
+    from peft import get_peft_model_state_dict, set_peft_model_state_dict
+    from safetensors.torch import load_file
+
+    path = folder / "adapter_model.safetensors"
+    if not path.is_file():
+        raise UserError(f"lora.start: {folder} is no adapter, it has no {path.name}")
+    saved, wanted = load_file(path), get_peft_model_state_dict(model)
+    odd = [
+        name for name in sorted({*saved, *wanted})
+        if name not in saved or name not in wanted or saved[name].shape != wanted[name].shape
+    ]  # fmt: skip
+    if odd:
+        raise UserError(f"lora.start: {folder} is of another shape ({odd[0]}, {len(odd)} weights in all); its rank?")
+    set_peft_model_state_dict(model, {name: weight.float() for name, weight in saved.items()})
 
 
 def tune(

@@ -35,7 +35,7 @@ HELD_OUT = ("A pilot checks", "On a beach, a knight", "A red kite", "A guard is 
 VALIDATION_FIRST = 10_000
 """Validation captions begin here behind the first held-out seed; the benchmarks' are below."""
 STAGE, WRITTEN = 0.45, 0.04
-"""Shares of Stage captions and of hand-written demonstrations among the texts; the others are sentences."""
+"""Shares of Stage captions (unless told) and of hand-written demonstrations; the other texts are sentences."""
 IMAGINED, ACTS = 0.3, 0.6
 """Shares of the texts whose imagination is asked for, and of the questions for a segment's action that are kept."""
 CHUNK = 250
@@ -45,13 +45,13 @@ def _written(*, held_out: bool) -> list[Demonstration]:
     return [example for example in hand_written() if example.prompt.startswith(HELD_OUT) == held_out]
 
 
-def text(number: int, seed: int) -> Demonstration | None:
-    """The ``number``-th text of a corpus; None where none came out right."""
+def text(number: int, seed: int, stage: float = STAGE) -> Demonstration | None:
+    """The ``number``-th text of a corpus with a share ``stage`` of Stage captions; None where none came out right."""
     rng = Random(f"{seed}:{number}")
     source = rng.random()
     if source < WRITTEN:
         return rng.choice(_written(held_out=False))
-    if source < WRITTEN + STAGE:
+    if source < WRITTEN + stage:
         clip = sample(rng.randrange(VAL_SEED0))
         found = demonstration(clip, rng.choice((clip.caption, *clip.captions)))
         return found and _with_flaw(found, rng)
@@ -66,11 +66,11 @@ def _with_flaw(example: Demonstration, rng: Random) -> Demonstration:
     return example.model_copy(update={"flaw": f"{agent} {rng.choice(flaws)}"}) if rng.random() < 0.5 else example
 
 
-def questions(numbers: Iterable[int], seed: int) -> list[Answered]:
+def questions(numbers: Iterable[int], seed: int, stage: float = STAGE) -> list[Answered]:
     """The questions of some texts; texts that the planner would not read as they are meant are left out."""
     found = []
     for number in numbers:
-        example = text(number, seed)
+        example = text(number, seed, stage)
         rng = Random(f"{seed}:{number}:questions")
         if example is not None:
             kept = _answered(example, imagine=rng.random() < IMAGINED)
@@ -85,15 +85,15 @@ def _answered(example: Demonstration, *, imagine: bool) -> list[Answered]:
         return []
 
 
-def corpus(texts: int, seed: int, workers: int = 1) -> Iterator[Answered]:
+def corpus(texts: int, seed: int, workers: int = 1, stage: float = STAGE) -> Iterator[Answered]:
     """All questions of a corpus of ``texts`` texts, the same with any number of workers."""
     chunks = [range(first, min(first + CHUNK, texts)) for first in range(0, texts, CHUNK)]
     if workers == 1:
         for chunk in chunks:
-            yield from questions(chunk, seed)
+            yield from questions(chunk, seed, stage)
         return
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        for found in pool.map(partial(questions, seed=seed), chunks):
+        for found in pool.map(partial(questions, seed=seed, stage=stage), chunks):
             yield from found
 
 

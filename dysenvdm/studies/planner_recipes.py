@@ -27,6 +27,7 @@ console = Console(stderr=True)
 class CorpusSection(BaseModel):
     """``texts`` of :mod:`dysenvdm.studies.planner_corpus`, made by ``workers`` processes; or its ``file``.
 
+    ``stage``: the share of Stage captions among the texts, where it shall be another than the corpus's own.
     ``validation``: how many captions and how many sentences validation has.
     """
 
@@ -35,6 +36,7 @@ class CorpusSection(BaseModel):
     texts: int = Field(20_000, ge=1)
     file: Path | None = None
     workers: int = Field(1, ge=1)
+    stage: float | None = Field(None, ge=0, le=0.96)
     validation: int = Field(100, ge=1)
 
 
@@ -151,8 +153,15 @@ SmolLM2-135M-Instruct, Apache-2.0.
 def _corpus(data: CorpusSection, seed: int) -> tuple[list[Answered], dict[str, list[Answered]]]:
     from dysenvdm.studies import planner_corpus
 
-    train = planner_corpus.read(data.file) if data.file else list(planner_corpus.corpus(data.texts, seed, data.workers))
+    train = planner_corpus.read(data.file) if data.file else _made(data, seed)
     return train, planner_corpus.validation(data.validation)
+
+
+def _made(data: CorpusSection, seed: int) -> list[Answered]:
+    from dysenvdm.studies import planner_corpus
+
+    stage = planner_corpus.STAGE if data.stage is None else data.stage
+    return list(planner_corpus.corpus(data.texts, seed, data.workers, stage))
 
 
 def _progress() -> Progress:
