@@ -21,7 +21,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from dysenvdm.data.stage import CELLS, Sample, load_sample
+from dysenvdm.data.samples import CELLS, Sample
+from dysenvdm.data.stage import load_sample
 from dysenvdm.files import written_whole
 from planners.dsg import DynamicSceneGraph
 

@@ -18,9 +18,10 @@ from pydantic import Field, model_validator
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from dysenvdm.data.section import Section
 from dysenvdm.stage import VAL_SEED0, sample
 from dysenvdm.training.logs import RunLog, draw_curves, read_log
-from dysenvdm.training.recipe import Section, check_run_folder, read_recipe, validated, write_recipe
+from dysenvdm.training.recipe import check_run_folder, read_recipe, validated, write_recipe
 from planners.contracts import PlanResult
 from planners.demonstrations import demonstrations
 from planners.dsg import ActionPlan, UserError

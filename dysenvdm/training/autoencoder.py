@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +14,10 @@ from PIL import Image
 from torch import Tensor, nn
 
 from dysenvdm.backbones import build_vae
-from dysenvdm.data.stage import Sample, load_sample, validation_samples
-from dysenvdm.training.recipe import LossSection, Recipe
+from dysenvdm.data.corpora import open_corpus
+from dysenvdm.data.samples import Sample
+from dysenvdm.training.recipe import Recipe
+from dysenvdm.training.sections import LossSection
 
 STILLS = 4
 """Frames taken from each clip of a batch: more would look alike, fewer would waste rendering."""
@@ -82,10 +83,9 @@ class AutoencoderPhase:
         self.seed, self.device = recipe.seed, device
         self.vae = build_vae(recipe.model.preset).to(device)
         self.module = AutoencoderLoss(self.vae, recipe.loss)
-        data = recipe.data
-        self.read = partial(load_sample, frames=data.frames, size=data.size, ticks=data.ticks, render=True)
-        held_out = validation_samples(data.validation_clips, frames=data.frames, size=data.size, ticks=data.ticks)
-        self.held_out = stills_of(held_out)
+        corpus = open_corpus(recipe.data)
+        self.read = corpus.read
+        self.held_out = stills_of(corpus.held_out())
 
     def collate(self, samples: list[Sample]) -> dict[str, Any]:
         """Some frames of each clip (k h w 3) uint8 and the noise (k c h w) for their latents."""

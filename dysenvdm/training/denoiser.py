@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +19,10 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
 from dysenvdm.backbones import UNETS, build_unet, flatten_temporal_convolutions
+from dysenvdm.data.corpora import open_corpus
 from dysenvdm.data.corpus import CachedCorpus, cached_corpus
 from dysenvdm.data.distractors import distracted
-from dysenvdm.data.stage import Read, Sample, load_sample, validation_samples
+from dysenvdm.data.samples import Read, Sample
 from dysenvdm.files import sha256
 from dysenvdm.models import locate, write_manifest
 from dysenvdm.pipeline import EMPTY_SCENE, DysenVDMPipeline, mixed_noise
@@ -31,7 +31,8 @@ from dysenvdm.scene_tensors import SceneTensors, labels_of, without_imagined
 from dysenvdm.sheet import contact_sheet
 from dysenvdm.text import TextEncoder
 from dysenvdm.training.autoencoder import reconstruction_psnr, stills_of, to_images
-from dysenvdm.training.recipe import LossSection, Recipe
+from dysenvdm.training.recipe import Recipe
+from dysenvdm.training.sections import LossSection
 from planners.dsg import DynamicSceneGraph, UserError
 
 VALIDATION_TIMESTEPS = (100, 300, 500, 700, 900)
@@ -120,7 +121,8 @@ class DenoiserPhase:
             )
         self.vae = AutoencoderKL.from_pretrained(self.vae_folder, local_files_only=True).to(device)
         self.vae.requires_grad_(False).eval()
-        self.held_out = validation_samples(data.validation_clips, frames=data.frames, size=data.size, ticks=data.ticks)
+        self.source = open_corpus(data)
+        self.held_out = self.source.held_out()
         reached = reconstruction_psnr(self.vae, stills_of(self.held_out)).mean().item()
         if reached < recipe.model.gate:
             raise UserError(
@@ -150,7 +152,7 @@ class DenoiserPhase:
         self.scheduler = build_scheduler()
         self.module = DenoiserLoss(self.unet, self.scene_adapter, self.scheduler.alphas_cumprod.to(device), recipe.loss)
         self.corpus: CachedCorpus | None = None
-        self.read: Read = partial(load_sample, frames=data.frames, size=data.size, ticks=data.ticks, render=True)
+        self.read: Read = self.source.read
         if data.cache:
             self.corpus = cached_corpus(
                 recipe.run / "corpus.safetensors",
@@ -181,8 +183,7 @@ class DenoiserPhase:
 
     def _cache_key(self) -> str:
         weights = sha256(self.vae_folder / "diffusion_pytorch_model.safetensors")
-        data = self.recipe.data
-        return f"{weights} {data.clips} {data.frames} {data.size} {data.ticks}"
+        return f"{weights} {self.source.key}"
 
     @torch.no_grad()
     def encode(self, videos: Tensor) -> Tensor:
@@ -332,11 +333,8 @@ class DenoiserPhase:
 
     def trained_labels(self) -> list[str]:
         """All labels of the corpus, of a long one those of its first clips."""
-        data = self.recipe.data
-        unseen = partial(load_sample, frames=data.frames, size=data.size, ticks=data.ticks, render=False)
-        read: Read = self.corpus.read if self.corpus else unseen
-        clips = range(min(data.clips, CLIPS_NOTED) if data.clips else CLIPS_NOTED)
-        dsgs = (read(clip, clip, np.random.default_rng(clip)).dsg for clip in clips)
+        clips = range(min(self.source.clips, CLIPS_NOTED) if self.source.clips else CLIPS_NOTED)
+        dsgs = (self.source.told(clip).dsg for clip in clips)
         return sorted({label.lower() for dsg in dsgs for label in labels_of(dsg)})
 
     def export(self, folder: Path) -> None:

@@ -7,9 +7,7 @@ uninterrupted one, and the batch of a step is the same on any number of ranks.
 
 from __future__ import annotations
 
-import os
 import shutil
-import socket
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -22,10 +20,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
-from dysenvdm.data.stage import Batch, Read, Sample, StageSteps, step_loader
+from dysenvdm.data.samples import Read, Sample
+from dysenvdm.data.steps import Batch, Steps, step_loader
 from dysenvdm.training.ema import ExponentialMovingAverage
 from dysenvdm.training.logs import RunLog, draw_curves
-from dysenvdm.training.recipe import Recipe, TrainSection, check_run_folder, load_recipe, write_recipe
+from dysenvdm.training.ranks import join_ranks
+from dysenvdm.training.recipe import Recipe, check_run_folder, load_recipe, write_recipe
+from dysenvdm.training.sections import TrainSection
 from planners.dsg import UserError
 
 console = Console(stderr=True)
@@ -76,7 +77,7 @@ def run(recipe_path: str | Path, overrides: list[str]) -> Path:
     Raises :class:`UserError` for a recipe that breaks a rule or a run folder that belongs to another recipe.
     """
     recipe = load_recipe(recipe_path, overrides)
-    rank, world, device = _join_ranks()
+    rank, world, device = join_ranks()
     if recipe.train.batch_size % world:
         raise UserError(
             f"train.batch_size: {recipe.train.batch_size} cannot be shared by {world} ranks; use a multiple"
@@ -170,7 +171,7 @@ class Trainer:
         """Run the steps that are left, logging, validating, drawing and saving as the recipe says."""
         recipe, stop = self.recipe, self.recipe.train.steps
         data = recipe.data
-        steps = StageSteps(
+        steps = Steps(
             recipe.train.curriculum, seed=recipe.seed, rank=self.rank, world=self.world, clips=data.clips,
             frames=data.frames, read=self.phase.read,
         )  # fmt: skip
@@ -257,27 +258,6 @@ def _precision(train: TrainSection) -> str:
     if train.precision != "auto":
         return train.precision
     return "bf16" if torch.cuda.is_available() else "fp32"
-
-
-def _join_ranks() -> tuple[int, int, torch.device]:
-    """Join the launcher's process group, or make one of a single rank; returns (rank, world size, device)."""
-    import deepspeed
-
-    if "RANK" not in os.environ:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = str(probe.getsockname()[1])
-        os.environ.update(RANK="0", WORLD_SIZE="1", LOCAL_RANK="0", MASTER_ADDR="127.0.0.1", MASTER_PORT=port)
-    on_gpu = torch.cuda.is_available()
-    if not on_gpu:
-        # DeepSpeed would compile a shared-memory all-reduce for CPU ranks: half a minute and a compiler; gloo will do.
-        deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
-    if not dist.is_initialized():
-        deepspeed.init_distributed(dist_backend="nccl" if on_gpu else "gloo", verbose=False)
-    local = int(os.environ["LOCAL_RANK"])
-    if on_gpu:
-        torch.cuda.set_device(local)
-    return dist.get_rank(), dist.get_world_size(), torch.device("cuda", local) if on_gpu else torch.device("cpu")
 
 
 def _claim_run_folder(recipe: Recipe, rank: int) -> None:

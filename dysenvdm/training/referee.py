@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
-from dysenvdm.data.stage import Sample
+from dysenvdm.data.samples import Sample
 from dysenvdm.stage import VAL_SEED0, sample
 from dysenvdm.stage.reading import Vocabulary, gold_reading
 from dysenvdm.stage.referee import REFEREES, Referee
@@ -25,7 +25,8 @@ from dysenvdm.stage.referee_maps import Labels, Maps, classes_of, labels_of, map
 from dysenvdm.stage.verdicts import FIGURES, compared, summed
 from dysenvdm.training.autoencoder import to_images
 from dysenvdm.training.degradations import blurred, noised, rescaled, round_trip, tinted
-from dysenvdm.training.recipe import DegradeSection, Recipe
+from dysenvdm.training.recipe import Recipe
+from dysenvdm.training.sections import DegradeSection
 from planners.dsg import DynamicSceneGraph, UserError
 
 NOTHING = DynamicSceneGraph(ticks=1)

@@ -11,8 +11,10 @@ import yaml
 from safetensors.torch import load_file
 
 from dysenvdm.backbones import build_vae
+from dysenvdm.data.corpora import open_corpus
 from dysenvdm.data.distractors import MOST, distracted
-from dysenvdm.data.stage import Curriculum, StageSteps, foreground_cells, load_sample, validation_samples
+from dysenvdm.data.stage import foreground_cells, load_sample
+from dysenvdm.data.steps import Curriculum, Steps
 from dysenvdm.pipeline import EMPTY_SCENE, DysenVDMPipeline
 from dysenvdm.stage import sample
 from dysenvdm.training import run
@@ -55,7 +57,7 @@ def samples(phase: DenoiserPhase, *, render: bool) -> list:
     data = phase.recipe.data
     fresh = partial(load_sample, frames=data.frames, size=data.size, ticks=data.ticks, render=True)
     read = fresh if render else phase.read
-    return StageSteps(Curriculum(batch=4), seed=0, rank=0, world=1, clips=4, frames=data.frames, read=read)[0]
+    return Steps(Curriculum(batch=4), seed=0, rank=0, world=1, clips=4, frames=data.frames, read=read)[0]
 
 
 def test_the_exported_folder_generates(tmp_path: Path) -> None:
@@ -148,15 +150,15 @@ def test_a_step_sees_the_same_clips_on_any_number_of_ranks() -> None:
     shape = {"frames": 8, "clips": 10, "seed": 3, "read": PLAYED}
     curriculum = Curriculum(batch=4, stills=8, stills_until=2, coarse_until=4)
     for step in (1, 3, 7):
-        whole = StageSteps(curriculum, rank=0, world=1, **shape)[step]
-        shares = [StageSteps(curriculum, rank=rank, world=2, **shape)[step] for rank in (0, 1)]
+        whole = Steps(curriculum, rank=0, world=1, **shape)[step]
+        shares = [Steps(curriculum, rank=rank, world=2, **shape)[step] for rank in (0, 1)]
         assert sorted(s.draw for share in shares for s in share) == [s.draw for s in whole]
         seen = [{(s.clip, s.caption, s.shown) for s in part} for part in (whole, [s for sh in shares for s in sh])]
         assert seen[0] == seen[1]
 
 
 def test_an_epoch_shows_every_clip_once() -> None:
-    steps = StageSteps(Curriculum(batch=5), rank=0, world=1, clips=10, seed=3, frames=8, read=PLAYED)
+    steps = Steps(Curriculum(batch=5), rank=0, world=1, clips=10, seed=3, frames=8, read=PLAYED)
     for epoch in (0, 1):
         assert sorted(steps.clip_of(draw) for draw in range(10 * epoch, 10 * epoch + 10)) == list(range(10))
     assert [steps.clip_of(d) for d in range(10)] != [steps.clip_of(d) for d in range(10, 20)]
@@ -186,7 +188,7 @@ def test_a_step_that_sees_some_frames_sees_them_at_their_time(phase: DenoiserPha
 def test_validation_tells_how_much_the_scene_is_heard(phase: DenoiserPhase) -> None:
     """A new adapter adds nothing, whatever the scene; one that does shows it in both differences."""
     data = phase.recipe.data
-    phase.held_out = validation_samples(2, frames=data.frames, size=data.size, ticks=data.ticks)
+    phase.held_out = open_corpus(data.model_copy(update={"validation_clips": 2})).held_out()
     with torch.no_grad():
         deaf = phase.validate()
         assert deaf["other_scene"] == deaf["no_scene"] == 0

@@ -7,7 +7,8 @@ import yaml
 
 import recipes
 from dysenvdm.training.loop import learning_rate_factor
-from dysenvdm.training.recipe import Recipe, TrainSection, load_recipe
+from dysenvdm.training.recipe import Recipe, load_recipe
+from dysenvdm.training.sections import TrainSection
 from planners.dsg import UserError
 
 SHIPPED = sorted((Path(recipes.__file__).parent / "stage").glob("*.yaml"))

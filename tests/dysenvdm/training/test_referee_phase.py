@@ -15,8 +15,9 @@ from dysenvdm.stage.referee import Referee
 from dysenvdm.training import run
 from dysenvdm.training.autoencoder import to_images
 from dysenvdm.training.degradations import blurred, noised, rescaled, round_trip, tinted
-from dysenvdm.training.recipe import DegradeSection, load_recipe
+from dysenvdm.training.recipe import load_recipe
 from dysenvdm.training.referee import degraded, seen_through
+from dysenvdm.training.sections import DegradeSection
 from planners.dsg import UserError
 
 NOTHING = DegradeSection(vae=0, rescale=0, blur=0, tint=0, noise=0)

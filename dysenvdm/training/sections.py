@@ -1,0 +1,149 @@
+"""The sections of a video model's recipe: what each key means, and its bounds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from dysenvdm.data.section import Section
+from dysenvdm.data.steps import Curriculum
+
+
+class ModelSection(Section):
+    """``preset`` names sizes in dysenvdm.backbones; ``vae`` is a trained autoencoder's folder (not for its own phase).
+
+    The referee phase takes it for one of the faults it learns to see through, and needs none.
+    ``init`` is an exported folder of the same preset whose weights a fresh run starts from.
+    ``max_tokens`` of a caption are read by ``text_encoder``; a longer caption ends the run.
+    ``gate`` is the mean PSNR in dB that it must reach on held-out frames: what it blurs, no denoiser can draw.
+    """
+
+    preset: Literal["micro", "nano", "tiny"]
+    vae: Path | None = None
+    init: Path | None = None
+    gate: float = 30.0
+    text_encoder: str = "all-minilm-l6-v2"
+    max_tokens: int = Field(128, ge=8, le=512)
+
+
+class SceneSection(Section):
+    """The denoiser's scene adapter: the switches of :class:`dysenvdm.scene_attention.SceneAdapter`.
+
+    ``mode: none`` trains the text-only twin: same clips, same steps, same network, no scene.
+    """
+
+    width: int = Field(128, ge=1)
+    layers: int = Field(2, ge=1)
+    heads: int = Field(4, ge=1)
+    encoder: Literal["rgtrm", "recurrent_gnn"] = "rgtrm"
+    laplacian: int = Field(0, ge=0)
+    weisfeiler_lehman: int = Field(0, ge=0)
+    recurrence: bool = True
+    phases: bool = True
+    mode: Literal["aligned", "broadcast", "none", "shuffled"] = "aligned"
+
+    @model_validator(mode="after")
+    def _check(self) -> SceneSection:
+        if self.width % self.heads:
+            raise ValueError(f"width {self.width} cannot be shared by {self.heads} heads; use a multiple")
+        return self
+
+
+class LossSection(Section):
+    """Loss weights. The first three are the autoencoder's, the others the denoiser's.
+
+    ``min_snr`` caps the weight of nearly clean latents (Hang et al. 2023), which also takes weight from nearly pure
+    noise, where layout is learnt; without it all noise levels weigh the same.
+    ``foreground`` multiplies the error inside actors' boxes: a tenth of the picture that carries all of the action.
+    The others are probabilities per sample: the dropouts for classifier-free guidance and for plans without
+    imagination, and ``distract`` for facts imagined beyond what the video shows.
+    """
+
+    kl: float = Field(1e-4, ge=0)
+    gradient: float = Field(0.5, ge=0)
+    square: float = Field(2.0, ge=0)
+    min_snr: float | None = Field(None, gt=0)
+    foreground: float = Field(1.0, ge=1)
+    drop_text: float = Field(0.1, ge=0, le=1)
+    drop_scene: float = Field(0.1, ge=0, le=1)
+    drop_both: float = Field(0.1, ge=0, le=1)
+    drop_imagined: float = Field(0.5, ge=0, le=1)
+    distract: float = Field(0.3, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _check(self) -> LossSection:
+        if self.drop_text + self.drop_scene + self.drop_both > 1:
+            raise ValueError("drop_text + drop_scene + drop_both exceed 1; they exclude each other")
+        return self
+
+
+class DegradeSection(Section):
+    """What the referee phase does to drawn clips: the probability of each fault, and how bad it gets at most.
+
+    ``vae_noise`` and ``noise_strength`` are standard deviations, of scaled latents and of colours in [-1, 1];
+    ``blur_sigma`` is in pixels; ``tint_strength`` is what a channel's contrast and brightness change by.
+    """
+
+    vae: float = Field(0.4, ge=0, le=1)
+    vae_noise: float = Field(0.3, ge=0)
+    rescale: float = Field(0.15, ge=0, le=1)
+    blur: float = Field(0.3, ge=0, le=1)
+    blur_sigma: float = Field(1.3, ge=0.3)
+    tint: float = Field(0.5, ge=0, le=1)
+    tint_strength: float = Field(0.06, ge=0)
+    noise: float = Field(0.35, ge=0, le=1)
+    noise_strength: float = Field(0.25, ge=0)
+
+
+class TrainSection(Section):
+    """The optimisation. ``batch_size`` is global: it means the same on one rank and on eight.
+
+    The learning rate warms up linearly over ``warmup`` steps, stays, and falls linearly to zero over the last
+    ``cooldown`` fraction of ``steps``, so that a run can be cut short or prolonged by another ``train.steps``.
+    With ``minutes`` it ends when so much time was spent in steps, if that comes first, with the same fall before.
+    The denoiser's frames: until the ``stills`` fraction of the steps single frames of ``stills_batch`` clips, then
+    until the ``coarse`` fraction every second frame, then all (:class:`dysenvdm.data.stage.Curriculum` says why).
+    ``ema`` is the average's decay per step; it is brought up to date every ``ema_every`` steps.
+    ``shared_noise``: the part of the noise's variance that a clip's frames have in common, in training and sampling
+    (:func:`dysenvdm.pipeline.mixed_noise`).
+    """
+
+    steps: int = Field(ge=1)
+    minutes: float | None = Field(None, gt=0)
+    batch_size: int = Field(ge=1)
+    micro_batch: int | None = Field(None, ge=1)
+    lr: float = Field(gt=0)
+    weight_decay: float = Field(0.01, ge=0)
+    betas: tuple[float, float] = (0.9, 0.99)
+    warmup: int = Field(100, ge=0)
+    cooldown: float = Field(0.25, ge=0, le=1)
+    clip: float = Field(1.0, gt=0)
+    ema: float = Field(0.995, ge=0, lt=1)
+    ema_every: int = Field(1, ge=1)
+    stills: float = Field(0.0, ge=0, le=1)
+    stills_batch: int = Field(64, ge=1)
+    coarse: float = Field(0.0, ge=0, le=1)
+    shared_noise: float = Field(0.0, ge=0, lt=1)
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+
+    @property
+    def curriculum(self) -> Curriculum:
+        return Curriculum(
+            batch=self.batch_size,
+            stills=self.stills_batch,
+            stills_until=round(self.stills * self.steps),
+            coarse_until=round(self.coarse * self.steps),
+        )
+
+
+class LogSection(Section):
+    """How often, in steps; how many checkpoints are kept; ``sample_steps``: denoising steps of a sample sheet."""
+
+    every: int = Field(10, ge=1)
+    validate_every: int = Field(250, ge=1)
+    sample_every: int = Field(500, ge=1)
+    checkpoint_every: int = Field(250, ge=1)
+    keep: int = Field(2, ge=1)
+    sample_steps: int = Field(20, ge=1)
