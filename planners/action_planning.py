@@ -39,7 +39,7 @@ T = TypeVar("T")
 Retelling = tuple[str | None, str | None]
 """Words for a clause's agent and target, in place of its pronouns; None keeps the clause's own."""
 
-MAX_SEGMENTS = 8
+MAX_SEGMENTS = 12
 MAX_VERB_WORDS = 6
 MAX_NAME_WORDS = 3
 LINKS = {

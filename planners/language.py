@@ -25,10 +25,11 @@ PREPOSITIONS = LOCATIVE | word_set(
     "to into onto over through across around along from off out up down toward towards past against with for of"
 )
 LEADS = word_set(
-    "and but then while before after as when once until first next later finally meanwhile suddenly afterwards"
+    "and but then while before after as when once until first next later last lastly finally meanwhile suddenly only "
+    "afterwards"
 )
 FUNCTION_WORDS = DETERMINERS | PRONOUNS | LEADS | PREPOSITIONS | frozenset(NUMBERS)
-LEAD_PHRASES = ("at the same time", "after that", "in the end", "at last", "at first", "in the meantime")
+LEAD_PHRASES = ("at the same time", "after that", "before that", "in the end", "at last", "at first", "in the meantime")
 AUXILIARIES = word_set("is are was were be been being has have had will does do did starts start begins begin")
 
 _WORD = re.compile(r"\w+(?:['’-]\w+)*")

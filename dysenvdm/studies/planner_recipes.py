@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import BaseModel, ConfigDict, Field
 from rich.console import Console
 
+from dysenvdm.stage import STAGE_VERSION
 from dysenvdm.training.logs import draw_curves
 from dysenvdm.training.recipe import check_run_folder, read_recipe, validated, write_recipe
 from planners.finetune import LoraSettings, TuneLog, Tuner, TuneSettings, encode, tune
@@ -118,7 +119,9 @@ def readme(recipe: FinetuneRecipe, tuner: Tuner, count: int) -> str:
         f"| {name} | {value:.4g} |" for name, value in last.items() if name not in ("step", "kind", "time")
     )
     return CARD_TEXT.format(
-        base=tuner.folder.name, steps=tuner.step, minutes=tuner.seconds / 60, count=count, rank=recipe.lora.rank,
+        base=tuner.folder.name, name=recipe.name, tokens=recipe.train.batch_tokens, version=STAGE_VERSION,
+        start="its weights go on from those of another adapter" if recipe.lora.start else "from scratch",
+        steps=tuner.step, minutes=tuner.seconds / 60, count=count, rank=recipe.lora.rank,
         alpha=recipe.lora.alpha, seed=recipe.seed, figures=figures,
     )  # fmt: skip
 
@@ -133,9 +136,9 @@ language: en
 Answers the marking questions of `planners/` (DysenVDM) without worked examples. Rank {rank}, alpha {alpha:g}, all
 linear layers. `planner.json` says how the tuned model wants to be asked.
 
-`dysenvdm train recipes/planner/finetune.yaml`: {steps} steps in {minutes:.1f} minutes on {count} questions (seed
-{seed}) about captions of the Stage world (training seeds), templated everyday sentences and 30 hand-written
-demonstrations; no benchmark's prompts.
+Recipe `{name}` ({start}): {steps} steps in {minutes:.1f} minutes, on batches of up to {tokens} tokens of {count}
+questions (seed {seed}) about captions of the Stage world (version {version}, training seeds), templated everyday
+sentences and 30 hand-written demonstrations; no benchmark's prompts.
 
 Validation at the last step: mean loss of the replies' tokens, and how many replies are right in every token
 (teacher-forced), by source (`stage`: captions of held-out seeds; `sentences`: of other seeds; `written`: five

@@ -28,9 +28,11 @@ from planners.scores import score
 
 WANTED = 60
 _LEADS = (
-    "and at the same time", "and then", "and finally", "and meanwhile", "after that", "in the end", "then", "next",
-    "finally", "afterwards", "before", "after", "while", "as",
+    "and at the same time", "and then", "and finally", "and meanwhile", "after that", "before that", "in the end",
+    "then", "next", "finally", "lastly", "afterwards", "before", "only after", "after", "while", "as",
 )  # fmt: skip
+_SAID = {**LINKS, "before that": "after"}
+"""What a caption's own links mean: all that the planner retells with, and one that looks back."""
 _MEANINGS = ("then", "before", "after", "while")
 
 
@@ -134,7 +136,7 @@ def _readings(
 def _own_link(clause: Clause, *, first: bool) -> str:
     """The link that the clause's own connectives say."""
     lead = " ".join(clause.subject[: len(clause.subject) - len(clause.agent)])
-    for words, meaning in sorted(LINKS.items(), key=lambda pair: -len(pair[0])):
+    for words, meaning in sorted(_SAID.items(), key=lambda pair: -len(pair[0])):
         if f" {words} " in f" {lead} ":
             return meaning
     return "" if first or not lead else "then"

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from planners.action_planning import (
+    MAX_SEGMENTS,
     Clause,
     Mention,
     act_question,
@@ -61,9 +62,11 @@ def test_no_segment_begins_with_a_preposition_of_direction() -> None:
 
 
 def test_too_many_actions_are_refused() -> None:
-    question = split_question("a b c d e f g h i", ())
-    with pytest.raises(ValueError, match="9 actions are too many"):
-        question.check("a / b / c / d / e / f / g / h / i")
+    words = [chr(ord("a") + i) for i in range(MAX_SEGMENTS + 1)]
+    question = split_question(" ".join(words), ())
+    assert question.check(f"{' / '.join(words[:-1])} {words[-1]}")
+    with pytest.raises(ValueError, match="13 actions are too many"):
+        question.check(" / ".join(words))
 
 
 @pytest.mark.parametrize("value", [None, 3, ["a"], {"a": 1}])

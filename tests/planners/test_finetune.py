@@ -192,3 +192,29 @@ def test_batches_hold_every_example_once_and_keep_to_their_size() -> None:
     found = batches(examples, 100, Random(1))
     assert sorted(i for batch in found for i in batch) == list(range(300))
     assert all(len(batch) * max(len(examples[i].tokens) for i in batch) <= 100 for batch in found)
+
+
+def test_tuning_goes_on_from_an_adapter_of_the_same_shape_only(micro_model: Path, tmp_path: Path) -> None:
+    first = tuner(micro_model, steps=30)
+    trained(first, tmp_path)
+    first.export(tmp_path / "adapter", "")
+    examples = encode(first.tokenizer, EXAMPLES)
+    began = Tuner(micro_model, LoraSettings(rank=4, alpha=16), first.settings, seed=1, device="cpu")
+    settings = LoraSettings(rank=4, alpha=16, start=tmp_path / "adapter")
+    goes_on = Tuner(micro_model, settings, first.settings, seed=1, device="cpu")
+    learnt, fresh, now = (one.validate({"seen": examples})["loss"] for one in (first, began, goes_on))
+    assert now == pytest.approx(learnt, rel=0.05)  # the file has bf16 weights
+    assert now < fresh / 2
+    with pytest.raises(UserError, match=r"lora\.start: .* of another shape .*rank\?"):
+        Tuner(micro_model, settings.model_copy(update={"rank": 2}), first.settings, seed=1, device="cpu")
+    with pytest.raises(UserError, match=r"lora\.start: .* is no adapter"):
+        Tuner(micro_model, settings.model_copy(update={"start": tmp_path}), first.settings, seed=1, device="cpu")
+
+
+def test_bf16_is_a_choice_on_cpus(micro_model: Path) -> None:
+    assert not tuner(micro_model).bf16
+    mine = Tuner(micro_model, LORA, TuneSettings(steps=2, precision="bf16"), seed=0, device="cpu")
+    examples = encode(mine.tokenizer, EXAMPLES)
+    exact, rounded = (one.loss(examples)[0].item() for one in (tuner(micro_model), mine))
+    assert rounded != exact
+    assert rounded == pytest.approx(exact, rel=0.02)

@@ -81,6 +81,15 @@ def test_the_same_arguments_give_the_same_questions() -> None:
     assert {item.step for item in whole} == set(STEPS)
 
 
+def test_the_share_of_stage_captions_is_a_choice(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[int] = []
+    monkeypatch.setattr(planner_corpus, "demonstration", lambda clip, _: drawn.append(clip.seed))
+    for share in (0.0, 0.45, 0.8):
+        drawn.clear()
+        _ = [text(number, 0, share) for number in range(400)]
+        assert len(drawn) == pytest.approx(400 * share, abs=30)
+
+
 def test_answers_pass_their_own_questions_checks() -> None:
     for item in questions(range(30), 5):
         asked, answer = item.messages[-1].content, json.loads(item.answer)
