@@ -104,10 +104,10 @@ def shared_out(found: Found, share: float, held_out: bool) -> Found:
 
     At least one clip is held out where there are two.
     """
-    lowest = min((_lot(entry.id) for entry in found.entries), default=0.0) if len(found.entries) > 1 else 0.0
+    lowest = min((lot(entry.id) for entry in found.entries), default=0.0) if len(found.entries) > 1 else 0.0
 
     def belongs(id: str) -> bool:
-        return (_lot(id) < share or _lot(id) == lowest) == held_out
+        return (lot(id) < share or lot(id) == lowest) == held_out
 
     return Found(
         tuple(entry for entry in found.entries if belongs(entry.id)),
@@ -115,6 +115,6 @@ def shared_out(found: Found, share: float, held_out: bool) -> Found:
     )
 
 
-def _lot(id: str) -> float:
+def lot(id: str) -> float:
     """A number in [0, 1) that belongs to the part of the id before "#": clips of one file stay together."""
     return int.from_bytes(hashlib.sha256(id.partition("#")[0].encode()).digest()[:7]) / 2**56
