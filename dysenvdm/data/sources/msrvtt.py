@@ -37,7 +37,7 @@ def find(source: MsrVttSource, held_out: bool) -> Found:
         if belongs:
             collector.add(clip, files.get(clip), captions.get(clip, ()), expected=f"{clip}.mp4")
     if not held_out:
-        for clip in captions.keys() - known:
+        for clip in sorted(captions.keys() - known):
             collector.reject(clip, "bad annotation", "captions of a clip that the file does not list")
     if held_out and listed:
         for clip in sorted(listed - known):
