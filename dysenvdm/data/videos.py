@@ -128,13 +128,17 @@ class VideoCorpus:
         decoding.check_installed()
         self.data, self.sampling = data, sampling_of(data)
         checked = check_clips(data, held_out=False, wanted=data.clips)
-        self._held_out = check_clips(data, held_out=True, wanted=data.validation_clips).clips
+        held_out = check_clips(data, held_out=True, wanted=data.validation_clips)
+        self._held_out = held_out.clips
         kind = data.source.kind
         if not checked.clips:
             first = f"; the first is {_line(checked.rejected[0])}" if checked.rejected else ""
             raise UserError(f"data.source: none of the {kind} clips can be used: {checked.reasons or 'none'}{first}")
         if not self._held_out:
-            raise UserError(f"data.source: no {kind} clip is left to hold out for validation; give at least two")
+            raise UserError(
+                f"data.source: no {kind} clip is held out that can be used for validation "
+                f"({held_out.reasons or 'there are none'}); give more clips or a larger validation_share"
+            )
         if checked.rejected and os.environ.get("RANK", "0") == "0":
             Console(stderr=True).print(
                 f"{kind}: {len(checked.clips):,} clips; rejected are {checked.reasons}, such as "
