@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dysenvdm.data.samples import Sample
-from dysenvdm.data.section import DataSection
+from dysenvdm.data.section import DataSection, StageSource
 from dysenvdm.data.stage import load_sample
 from dysenvdm.stage import VAL_SEED0
 
@@ -23,6 +24,10 @@ class Corpus(Protocol):
     def key(self) -> str:
         """What the clips' content follows from, for caches: another key, other clips."""
 
+    @property
+    def buckets(self) -> NDArray[np.int16] | None:
+        """The number of each clip's size (clip): a batch is of one size. None: all have the same."""
+
     def name(self, clip: int) -> str:
         """How people find the clip: its id in its data set."""
 
@@ -30,7 +35,10 @@ class Corpus(Protocol):
         """The clip's captions and DSG without its video, which costs little."""
 
     def read(self, clip: int, draw: int, rng: np.random.Generator) -> Sample:
-        """The clip told in one of its phrasings that ``rng`` chooses, all frames shown and rendered."""
+        """The clip told in one of its phrasings that ``rng`` chooses, all frames shown and rendered.
+
+        A clip that cannot be read gives way to another of its size, which ``clip`` and ``replaced`` of the sample say.
+        """
 
     def held_out(self) -> list[Sample]:
         """The validation clips, rendered, the same at every call; none of them is trained on."""
@@ -52,6 +60,10 @@ class StageCorpus:
         data = self.data
         return f"stage {data.clips} {data.frames} {data.size} {data.ticks}"
 
+    @property
+    def buckets(self) -> None:
+        return None
+
     def name(self, clip: int) -> str:
         return f"stage seed {clip}"
 
@@ -69,5 +81,12 @@ class StageCorpus:
 
 
 def open_corpus(data: DataSection) -> Corpus:
-    """The corpus that a data section names."""
-    return StageCorpus(data)
+    """The corpus that a data section names; of videos, all are looked into first, which is noted and done only once.
+
+    Raises :class:`UserError` where the data set is missing or has no usable clip.
+    """
+    if isinstance(data.source, StageSource):
+        return StageCorpus(data)
+    from dysenvdm.data.videos import VideoCorpus
+
+    return VideoCorpus(data)

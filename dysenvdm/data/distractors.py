@@ -24,8 +24,10 @@ MOST = 4
 
 
 def distracted(dsg: DynamicSceneGraph, rng: np.random.Generator) -> DynamicSceneGraph:
-    """The DSG with one to ``MOST`` imagined facts about its objects, true in some run of ticks."""
+    """The DSG with one to ``MOST`` imagined facts about its objects, true in some run of ticks; empty stays empty."""
     names = [thing.id for thing in dsg.objects]
+    if not names:
+        return dsg
     facts = []
     for _ in range(rng.integers(1, MOST + 1)):
         start, end = (

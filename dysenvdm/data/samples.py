@@ -32,6 +32,8 @@ class Sample:
     """Numbers of the frames that the step sees."""
     video: NDArray[np.uint8] | None
     """(f h w 3), or None where latents come from a cache."""
+    replaced: tuple[str, ...] = ()
+    """Names of clips that were drawn, could not be read, and gave way to this one."""
 
     @property
     def pixels(self) -> NDArray[np.uint8]:

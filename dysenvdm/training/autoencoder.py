@@ -1,4 +1,4 @@
-"""Phase 1: the image autoencoder, trained on single frames of Stage clips."""
+"""Phase 1: the image autoencoder, trained on single frames of clips."""
 
 from __future__ import annotations
 
@@ -83,9 +83,9 @@ class AutoencoderPhase:
         self.seed, self.device = recipe.seed, device
         self.vae = build_vae(recipe.model.preset).to(device)
         self.module = AutoencoderLoss(self.vae, recipe.loss)
-        corpus = open_corpus(recipe.data)
-        self.read = corpus.read
-        self.held_out = stills_of(corpus.held_out())
+        self.source = open_corpus(recipe.data)
+        self.read = self.source.read
+        self.held_out = stills_of(self.source.held_out())
 
     def collate(self, samples: list[Sample]) -> dict[str, Any]:
         """Some frames of each clip (k h w 3) uint8 and the noise (k c h w) for their latents."""

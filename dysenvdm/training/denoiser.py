@@ -1,4 +1,4 @@
-"""Phase 2: the 3D-UNet with its scene adapter, trained on latents of Stage clips with their gold DSGs."""
+"""Phase 2: the 3D-UNet with its scene adapter, trained on latents of clips with their DSGs."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet3DConditionModel
 from diffusers.models.attention_processor import AttnProcessor
 from einops import rearrange
+from numpy.typing import NDArray
 from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -22,7 +23,7 @@ from dysenvdm.backbones import UNETS, build_unet, flatten_temporal_convolutions
 from dysenvdm.data.corpora import open_corpus
 from dysenvdm.data.corpus import CachedCorpus, cached_corpus
 from dysenvdm.data.distractors import distracted
-from dysenvdm.data.samples import Read, Sample
+from dysenvdm.data.samples import CELLS, Read, Sample
 from dysenvdm.files import sha256
 from dysenvdm.models import locate, write_manifest
 from dysenvdm.pipeline import EMPTY_SCENE, DysenVDMPipeline, mixed_noise
@@ -61,6 +62,12 @@ def build_scheduler() -> DDIMScheduler:
         clip_sample=False,
         set_alpha_to_one=True,
     )
+
+
+def on_grid(cells: NDArray[np.bool_], height: int, width: int) -> NDArray[np.bool_]:
+    """(f CELLS CELLS) -> (f height width): what is in the cell that each place of a grid of latents lies in."""
+    rows, columns = (np.arange(side) * CELLS // side for side in (height, width))
+    return cells[:, rows[:, None], columns]
 
 
 class DenoiserLoss(nn.Module):
@@ -196,13 +203,14 @@ class DenoiserPhase:
 
     def collate(self, samples: list[Sample], timestep: int | None = None) -> dict[str, Any]:
         """Everything but latents and embeddings; with ``timestep`` given (validation) nothing is dropped."""
-        size = self.recipe.data.size // 2 ** (len(self.vae.config.block_out_channels) - 1)
+        pixels = (self.recipe.data.size,) * 2 if samples[0].video is None else samples[0].pixels.shape[1:3]
+        height, width = (side // 2 ** (len(self.vae.config.block_out_channels) - 1) for side in pixels)
         noises, chosen, captions, dsgs = [], [], [], []
         for sample in samples:
             rng = np.random.default_rng((self.recipe.seed, sample.draw, 2))
             own, common = (
                 torch.from_numpy(
-                    rng.standard_normal((self.vae.config.latent_channels, frames, size, size), dtype=np.float32)
+                    rng.standard_normal((self.vae.config.latent_channels, frames, height, width), dtype=np.float32)
                 )
                 for frames in (len(sample.shown), 1)
             )
@@ -218,7 +226,9 @@ class DenoiserPhase:
             "scene": (texts, scene),
             "noise": torch.stack(noises),
             "timesteps": torch.tensor(chosen),
-            "foreground": torch.from_numpy(np.stack([s.foreground[list(s.shown)] for s in samples])),
+            "foreground": torch.from_numpy(
+                np.stack([on_grid(s.foreground[list(s.shown)], height, width) for s in samples])
+            ),
             "shown": torch.tensor([sample.shown for sample in samples]),
             "clips": torch.tensor([sample.clip for sample in samples]),
         }

@@ -51,6 +51,13 @@ class RunLog:
             self._board.close()
 
 
+def note_replaced(folder: Path, step: int, clips: Sequence[str]) -> None:
+    """Add clips that could not be read, by name and reason, to ``replaced.jsonl``; any rank may."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "replaced.jsonl").open("a", encoding="utf-8") as file:
+        file.writelines(json.dumps({"step": step, "clip": clip}) + "\n" for clip in clips)
+
+
 def read_log(folder: Path) -> list[dict[str, Any]]:
     """The lines of a run's ``log.jsonl``; of steps repeated after a resume only the last."""
     lines = [json.loads(line) for line in (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()]

@@ -20,10 +20,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
+from dysenvdm.data.corpora import Corpus
 from dysenvdm.data.samples import Read, Sample
 from dysenvdm.data.steps import Batch, Steps, step_loader
 from dysenvdm.training.ema import ExponentialMovingAverage
-from dysenvdm.training.logs import RunLog, draw_curves
+from dysenvdm.training.logs import RunLog, draw_curves, note_replaced
 from dysenvdm.training.ranks import join_ranks
 from dysenvdm.training.recipe import Recipe, check_run_folder, load_recipe, write_recipe
 from dysenvdm.training.sections import TrainSection
@@ -36,8 +37,12 @@ class Phase(Protocol):
     """What a recipe's ``phase`` must bring. ``validate`` and what follows run on rank 0, with the averaged weights."""
 
     @property
+    def source(self) -> Corpus:
+        """The clips."""
+
+    @property
     def read(self) -> Read:
-        """Where samples come from."""
+        """Where samples of them come from."""
 
     @property
     def module(self) -> nn.Module:
@@ -85,6 +90,7 @@ def run(recipe_path: str | Path, overrides: list[str]) -> Path:
     _claim_run_folder(recipe, rank)
     torch.manual_seed(recipe.seed)
     phase = build_phase(recipe, device)
+    check_enough(recipe, phase.source.clips, world)
     trainer = Trainer(recipe, phase, rank, world)
     trainer.resume()
     trainer.train()
@@ -97,6 +103,18 @@ def run(recipe_path: str | Path, overrides: list[str]) -> Path:
         console.print(f"exported to {folder}")
     dist.barrier()
     return folder
+
+
+def check_enough(recipe: Recipe, clips: int, world: int) -> None:
+    """Raise :class:`UserError` where a finite corpus is smaller than the ranks or a batch need."""
+    if not clips:
+        return
+    if clips < world:
+        raise UserError(f"data: {clips} clips for {world} ranks; start at most {clips}")
+    keys = ("batch_size", *(("stills_batch",) if recipe.train.stills else ()))
+    for key in keys:
+        if getattr(recipe.train, key) > clips:
+            raise UserError(f"train.{key}: {getattr(recipe.train, key)} is more than the {clips} clips; lower it")
 
 
 class Trainer:
@@ -172,8 +190,8 @@ class Trainer:
         recipe, stop = self.recipe, self.recipe.train.steps
         data = recipe.data
         steps = Steps(
-            recipe.train.curriculum, seed=recipe.seed, rank=self.rank, world=self.world, clips=data.clips,
-            frames=data.frames, read=self.phase.read,
+            recipe.train.curriculum, seed=recipe.seed, rank=self.rank, world=self.world,
+            clips=self.phase.source.clips, frames=data.frames, read=self.phase.read, buckets=self.phase.source.buckets,
         )  # fmt: skip
         started = time.perf_counter()
         with closing(RunLog(recipe.run, writes=self.rank == 0)) as log, _progress(enabled=self.rank == 0) as progress:
@@ -185,6 +203,12 @@ class Trainer:
             for batches in loader:
                 values = self._optimize(batches)
                 self.step += 1
+                replaced = [name for batch in batches for name in batch.replaced]
+                if replaced:
+                    note_replaced(recipe.run, self.step, replaced)
+                    console.print(
+                        f"step {self.step}: cannot be read, another clip instead: {', '.join(replaced)}", soft_wrap=True
+                    )
                 self.seconds += self._lasted(lap)
                 over = done(self.step, recipe.train, self.seconds) == 1
                 if self.step % recipe.log.every == 0:
@@ -219,7 +243,10 @@ class Trainer:
         numbers = dict(zip(totals, (means / self.world).tolist(), strict=True))
         if not torch.isfinite(means).all():
             clips = [clip for batch in batches for clip in batch.clips]
-            raise UserError(f"step {self.step}: {numbers} is not finite on clips {clips}; lower train.lr and resume")
+            names = ", ".join(dict.fromkeys(map(self.phase.source.name, clips)))
+            raise UserError(
+                f"step {self.step}: {numbers} is not finite on clips {clips} ({names}); lower train.lr and resume"
+            )
         return numbers
 
     def _look(self, log: RunLog, *, last: bool) -> None:

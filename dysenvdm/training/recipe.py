@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeVar
 import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from dysenvdm.data.section import DataSection, Section
+from dysenvdm.data.section import DataSection, Section, StageSource
 from dysenvdm.training.sections import DegradeSection, LogSection, LossSection, ModelSection, SceneSection, TrainSection
 from planners.dsg import UserError, one_line
 
@@ -42,6 +42,8 @@ class Recipe(Section):
     def _check(self) -> Recipe:
         if self.phase == "denoiser" and self.model.vae is None:
             raise ValueError("model.vae: the denoiser phase needs a trained autoencoder's folder")
+        if self.phase == "referee" and not isinstance(self.data.source, StageSource):
+            raise ValueError("data.source: the referee phase reads the Stage world only; leave it out")
         if self.phase == "referee" and not self.data.cache:
             raise ValueError("data.cache: the referee phase draws a bounded corpus once; set it, and data.clips")
         if self.phase == "referee" and (self.train.stills or self.train.coarse):
@@ -131,6 +133,10 @@ def _suggestion(error: ValidationError, schema: type[BaseModel]) -> str:
         return ""
     section: Any = schema
     for part in first["loc"][:-1]:
+        if not hasattr(section, "model_fields"):  # the members of a union: pydantic's line names the place
+            return ""
         section = section.model_fields[part].annotation
+    if not hasattr(section, "model_fields"):
+        return ""
     near = difflib.get_close_matches(str(first["loc"][-1]), section.model_fields, n=1)
     return f"; did you mean {near[0]}?" if near else f"; known: {', '.join(section.model_fields)}"

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
+from dysenvdm.data.corpora import open_corpus
 from dysenvdm.data.samples import Sample
 from dysenvdm.stage import VAL_SEED0, sample
 from dysenvdm.stage.reading import Vocabulary, gold_reading
@@ -105,6 +106,7 @@ class RefereePhase:
     def __init__(self, recipe: Recipe, device: torch.device) -> None:
         self.recipe, self.device = recipe, device
         data = recipe.data
+        self.source = open_corpus(data)
         config = REFEREES[recipe.model.preset].model_copy(update={"frames": data.frames})
         self.referee = Referee(config).to(device)
         self.words = config.vocabulary
