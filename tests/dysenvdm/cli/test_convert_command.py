@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from dysenvdm.data.section import FolderSource
+from dysenvdm.data.sources import find
 from dysenvdm.video import write_mp4
 from planners.dsg import DynamicSceneGraph
 
@@ -80,6 +82,22 @@ def test_videos_are_cut_into_clips_with_graphs_of_their_own(run, vidor: Path) ->
     ]
     before, after = (DynamicSceneGraph.load(vidor / "video" / line["dsg"]) for line in listed[:2])
     assert [(fact.start, fact.end) for fact in (*before.facts, *after.facts)] == [(2, 4), (0, 2)]
+
+
+def test_the_folder_source_reads_the_list_as_it_is(run, vidor: Path) -> None:
+    arguments = ("dsg", "convert", "vidor", vidor / "annotation", "-o", vidor / "dsg")
+    for more in ((), ("--seconds", 2)):
+        assert run(*arguments, "--videos", vidor / "video", *more).code == 0
+        source = FolderSource(kind="folder", root=vidor / "video", annotations=vidor / "dsg/captions.jsonl")
+        found = [find(source, held_out) for held_out in (False, True)]
+        entries = [entry for part in found for entry in part.entries]
+        assert not [rejected for part in found for rejected in part.rejected]
+        assert len(entries) == (4 if more else 2)
+        for entry in entries:
+            assert entry.path.is_file()
+            assert entry.dsg is not None
+            assert DynamicSceneGraph.load(entry.dsg).prompt == entry.captions[0]
+            assert (entry.span is None) == (not more)
 
 
 def test_equal_input_gives_equal_files(run, vidor: Path) -> None:

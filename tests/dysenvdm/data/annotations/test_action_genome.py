@@ -29,7 +29,7 @@ def thing(name: str, visible: bool = True, **relations: Any) -> dict[str, Any]:
 
 
 def things() -> dict[str, Any]:
-    """A person who holds a cup in the first half and sits on a chair in the second; the middle frame of every second at 10 fps."""
+    """Holding a cup, then sitting on a chair, four seconds each: the middle frame of every second at 10 fps."""
     cup = thing(
         "cup/glass/bottle", attention=["looking_at"], spatial=["in_front_of"], contacting=["holding", "touching"]
     )
