@@ -58,8 +58,9 @@ def check_data(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"{folder}: the folder cannot be made ({error.strerror}); choose another with -o") from None
-    said["files"] = {"rejected": str(folder / REJECTED)}
+    said["files"] = {"report": str(folder / REPORT), "rejected": str(folder / REJECTED)}
     write_rejected(folder / REJECTED, looked.rejected)
+    (folder / SHEET).unlink(missing_ok=True)  # one of an earlier check would lie
     if looked.trained.seen:
         rows = shown(looked, clips)
         title = f"{resolved.name}: {len(rows)} of {len(looked.trained.seen)} clips that are trained on"
@@ -91,7 +92,7 @@ def _counter(recipe: Recipe) -> CountTokens | None:
     from dysenvdm.data.checking import token_counter
     from dysenvdm.models import locate
 
-    if recipe.phase != "denoiser" or recipe.model.preset is None:
+    if recipe.phase in ("autoencoder", "referee") or recipe.model.preset is None:
         return None
     return token_counter(locate(recipe.model.text_encoder))
 
@@ -110,11 +111,11 @@ def _show(said: dict[str, Any], looked: Look) -> None:
         table.add_column(column, justify="right" if column else "left")
     parts = list(said["parts"].values())
     reasons = dict.fromkeys(reason for part in parts for reason in part["rejected"])
-    rows = [("listed", [part["listed"] for part in parts]), ("usable", [part["usable"] for part in parts])]
+    rows = [("looked at", [part["looked_at"] for part in parts]), ("usable", [part["usable"] for part in parts])]
     rows += [(f"rejected: {reason}", [part["rejected"].get(reason, 0) for part in parts]) for reason in reasons]
     for label, numbers in rows:
         table.add_row(label, *(f"{number:,}" for number in numbers))
-    table.add_row("with a caption", *(_share(part["with_caption"], part["listed"]) for part in parts))
+    table.add_row("with a caption", *(_share(part["with_caption"], part["looked_at"]) for part in parts))
     table.add_row("with a scene graph", *(_share(part["with_scene_graph"], part["usable"]) for part in parts))
     out.print(table)
     for name, histogram in said["histograms"].items():

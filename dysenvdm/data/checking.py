@@ -21,6 +21,7 @@ from dysenvdm.data.entries import Rejected
 from dysenvdm.data.section import DataSection, StageSource
 from dysenvdm.data.videos import Checked, Usable, check_clips
 from dysenvdm.files import sha256
+from planners.dsg import UserError
 
 STAGE_CLIPS = 64
 """How many clips are looked at of a world that has no end."""
@@ -66,6 +67,8 @@ class Look:
     data: DataSection
     trained: Part
     held_out: Part
+    amiss: str = ""
+    """Why there is nothing at all to hold out, where that is so."""
 
     @property
     def parts(self) -> dict[str, Part]:
@@ -79,13 +82,16 @@ class Look:
 def look(data: DataSection, *, limit: int, workers: int) -> Look:
     """Judge the clips of a data section: all, or with ``limit`` until so many of each part turned out usable.
 
-    Raises :class:`UserError` where the data set as a whole is missing or unreadable.
+    Raises :class:`UserError` where what is trained on is missing or unreadable as a whole.
     """
     if isinstance(data.source, StageSource):
         return _stage(data, limit)
     everything = data.model_copy(update={"may_miss": 1.0, "workers": workers})
-    trained, held_out = (_part(check_clips(everything, held_out=part, wanted=limit)) for part in (False, True))
-    return Look(data, trained, held_out)
+    trained = _part(check_clips(everything, held_out=False, wanted=limit))
+    try:
+        return Look(data, trained, _part(check_clips(everything, held_out=True, wanted=limit)))
+    except UserError as error:
+        return Look(data, trained, Part((), ()), str(error))
 
 
 def _part(checked: Checked) -> Part:
@@ -169,7 +175,7 @@ def _numbers(part: Part) -> dict[str, Any]:
     silent = part.reasons.get("no caption", 0)
     told = sum(clip.facts is not None for clip in part.seen)
     return {
-        "listed": listed,
+        "looked_at": listed,
         "usable": len(part.seen),
         "rejected": part.reasons,
         "with_caption": listed - silent,
@@ -209,7 +215,8 @@ def _problems(look: Look, pairs: list[tuple[str, str]], too_long: list[str], max
                 f"{data.may_miss:g}; training refuses that: finish the download or raise it"
             )
     if look.trained.seen and not look.held_out.seen:
-        problems.append("no clip is held out for validation; training refuses that: give at least two usable clips")
+        why = look.amiss or "give at least two usable clips"
+        problems.append(f"no clip is held out for validation, and training refuses that: {why}")
     return problems
 
 
