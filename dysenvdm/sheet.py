@@ -45,7 +45,7 @@ def contact_sheet(
     rows = [_row(first, min(first + columns, count), count, dsg) for first in range(0, count, columns)]
     labels = [statement(fact) for row in rows for fact in row.facts]
     gutter = _MARGIN + (max((int(font.getlength(text)) for text in labels), default=0) + _MARGIN if labels else 0)
-    title = _wrapped(dsg.prompt, font, gutter + min(columns, count) * cell_w - _MARGIN) if dsg else []
+    title = wrapped(dsg.prompt, font, gutter + min(columns, count) * cell_w - _MARGIN) if dsg else []
     row_heights = [cell_h + _TEXT + 2 * _GAP + len(row.facts) * (_BAR + _GAP) + _MARGIN for row in rows]
     legend = _TEXT + _MARGIN if labels else 0
     size = (
@@ -111,7 +111,7 @@ def _draw_legend(draw: ImageDraw.ImageDraw, corner: tuple[int, int]) -> None:
         x += _TEXT + _GAP + int(font.getlength(source)) + 2 * _MARGIN
 
 
-def _wrapped(text: str, font: ImageFont.ImageFont | ImageFont.FreeTypeFont, width: float) -> list[str]:
+def wrapped(text: str, font: ImageFont.ImageFont | ImageFont.FreeTypeFont, width: float) -> list[str]:
     """Lines of whole words that fit into ``width`` pixels."""
     lines: list[str] = []
     for word in text.split():

@@ -11,11 +11,13 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
+from dysenvdm.cli import convert
 from dysenvdm.cli.console import out, plain, print_json, say
 from dysenvdm.files import check_parent
 from planners.dsg import SOURCES, DSGError, DynamicSceneGraph, Segment, UserError
 
 app = typer.Typer(add_completion=False, help="Show, check, compare and change scene graph files.")
+app.add_typer(convert.app, name="convert")
 
 DsgFile = Annotated[Path, typer.Argument(metavar="FILE", help="A DSG file (JSON).")]
 Output = Annotated[Path, typer.Option("-o", "--output", help="The DSG file to write.")]
