@@ -197,10 +197,12 @@ class Shard:
         """The items that it holds, skipped ones left out."""
         return list(self._names)
 
-    def read(self, number: int) -> Item:
-        """An item's tensors, each held against its checksum; raises :class:`UserError` for a damaged one."""
+    def read(self, number: int, leaving: str = "") -> Item:
+        """An item's tensors but the one named, each held against its checksum; raises :class:`UserError` for damage."""
         item = {}
         for name in self._names[number]:
+            if name == f"{number}.{leaving}":
+                continue
             tensor = self._file.get_tensor(name)
             if crc32(tensor) != self.header.crc32[name]:
                 raise UserError(f"{self.path}: item {number} is damaged; {MEND}")
@@ -240,11 +242,15 @@ class Items(Sequence[Item]):
 
     def __getitem__(self, number: int) -> Item:  # type: ignore[override]
         """Its tensors, views of the memory map: not to be written to."""
+        return self.read(number)
+
+    def read(self, number: int, leaving: str = "") -> Item:
+        """The same without the tensor of one name."""
         if number in self.skipped:
             raise KeyError(number)
         if not 0 <= number < len(self):
             raise IndexError(number)
-        return self.shard(number // self.store.per_shard).read(number)
+        return self.shard(number // self.store.per_shard).read(number, leaving)
 
     def shard(self, shard: int) -> Shard:
         """A shard, opened once in every process."""
