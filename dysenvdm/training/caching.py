@@ -5,7 +5,8 @@ from __future__ import annotations
 import datetime
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -29,6 +30,7 @@ from dysenvdm.data.samples import Sample
 from planners.dsg import UserError
 
 if TYPE_CHECKING:
+    from dysenvdm.data.section import ScenesSection
     from dysenvdm.training.frozen import FrozenParts
     from dysenvdm.training.recipe import Recipe
 
@@ -256,6 +258,35 @@ class Caching:
             items = fill(store, make, self.ranks, on_progress)
         self.opened.append(items)
         return items
+
+
+def make_caches(
+    recipe_path: str | Path, overrides: list[str], planner_of: Callable[[ScenesSection], ScenePlanner], *, mends: bool
+) -> Iterator[str]:
+    """Make all that a recipe's phase reads, on this process or on all launched ranks; the first says what there is.
+
+    ``planner_of`` brings the planner where scene graphs are planned. Raises :class:`UserError`.
+    """
+    from dysenvdm.training.frozen import FrozenParts
+    from dysenvdm.training.ranks import join_ranks
+    from dysenvdm.training.recipe import load_recipe
+
+    recipe = load_recipe(recipe_path, overrides)
+    planned = recipe.data.scenes.source == "planned" and recipe.phase not in ("autoencoder", "referee")
+    if recipe.phase == "referee" or not (recipe.data.cache or planned):
+        raise UserError(
+            f"{recipe_path}: nothing to cache; "
+            + ("the referee draws its corpus into memory" if recipe.phase == "referee" else "set data.cache to true")
+        )
+    device = torch.device("cpu")
+    if "RANK" in os.environ or torch.cuda.is_available():
+        _, _, device = join_ranks()
+    ranks = launched_ranks()
+    frozen = None if recipe.phase == "autoencoder" else FrozenParts.open(recipe, device)
+    planner = planner_of(recipe.data.scenes) if planned else None
+    prepared = Caching(recipe, ranks, planner=planner, mends=mends).prepare(frozen)
+    if ranks.first:
+        yield from report(prepared)
 
 
 def report(prepared: Prepared) -> Iterator[str]:

@@ -80,7 +80,7 @@ class Store:
 
 def crc32(tensor: Tensor) -> int:
     """Of the tensor's bytes."""
-    return zlib.crc32(tensor.contiguous().view(-1).view(torch.uint8).numpy()) if tensor.numel() else 0
+    return zlib.crc32(memoryview(tensor.contiguous().view(-1).view(torch.uint8).numpy())) if tensor.numel() else 0
 
 
 def packed(text: str) -> Tensor:
@@ -95,7 +95,8 @@ def unpacked(tensor: Tensor) -> str:
 
 def write_shard(store: Store, shard: int, items: Sequence[Item | Skipped]) -> None:
     """Write a shard so that it is there completely or not at all; raises :class:`UserError` where there is no room."""
-    tensors, skipped = {}, {}
+    tensors: dict[str, Tensor] = {}
+    skipped: dict[int, str] = {}
     for number, item in zip(store.numbers(shard), items, strict=True):
         if isinstance(item, Skipped):
             skipped[number] = item.reason
