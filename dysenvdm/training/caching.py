@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import Tensor
 
-from dysenvdm.data.cache.clips import TOLD_BYTES, CachedCorpus, held_out, reading
+from dysenvdm.data.cache.clips import TOLD_BYTES, CachedCorpus, held_out, reading, sizing
 from dysenvdm.data.cache.filling import Make, Ranks, fill, repair, size_of
 from dysenvdm.data.cache.notes import recall, remember
 from dysenvdm.data.cache.plans import CachedPlans, ScenePlanner, planning, with_plans, without_scenes
@@ -80,7 +80,7 @@ class Prepared:
             return None
         if in_memory is None:
             room = torch.cuda.mem_get_info(device)[1] / 4 if device.type == "cuda" else 0
-            in_memory = self.cached.latents_bytes <= room
+            in_memory = self.cached.buckets is None and self.cached.latents_bytes <= room
         return self.cached.load(device) if in_memory else None
 
 
@@ -91,6 +91,7 @@ class _RecordedCorpus:
     clips: int
     key: str
     lost: str
+    buckets: None = None
 
     def _gone(self, *_: Any, **__: Any) -> Any:
         raise UserError(self.lost)
@@ -125,7 +126,10 @@ class Caching:
             validation = self._validation(corpus)
             if frozen and not self._clips_store(corpus, frozen).complete:
                 self._checked_gate(frozen, validation)
-            cached = CachedCorpus(self._clips(corpus, frozen), validation, data.caching.draws, corpus.key)
+            cached = CachedCorpus(
+                self._clips(corpus, frozen), validation, corpus.key, draws=data.caching.draws,
+                starts=data.source.kind != "stage", buckets=self._buckets(corpus),
+            )  # fmt: skip
             if not cached.clips:
                 raise UserError(f"{cached.items.store.folder}: none of the {corpus.clips} clips could be read")
             if self.ranks.first:
@@ -191,7 +195,14 @@ class Caching:
         return self._filled(self._clips_store(corpus, frozen), make)
 
     def _checked_gate(self, frozen: FrozenParts, validation: Items) -> None:
-        frozen.check_gate(CachedCorpus(validation, validation, 1, "").held_out())
+        frozen.check_gate(CachedCorpus(validation, validation, "").held_out())
+
+    def _buckets(self, corpus: Corpus) -> Any:
+        """The number of each clip's size (clip), where there are several."""
+        if not self.data.buckets:
+            return None
+        store = Store(self.root, "buckets", {"corpus": corpus.key}, 1, 1, 2 * corpus.clips)
+        return self._filled(store, sizing(lambda: corpus.buckets))[0]["buckets"].numpy()
 
     def _captions(self, corpus: Corpus, samples: Sequence[Sample]) -> list[str]:
         if not corpus.clips:

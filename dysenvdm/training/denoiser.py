@@ -159,8 +159,7 @@ class DenoiserPhase:
 
     def collate(self, samples: list[Sample], timestep: int | None = None) -> dict[str, Any]:
         """Everything but latents and embeddings; with ``timestep`` given (validation) nothing is dropped."""
-        pixels = (self.recipe.data.size,) * 2 if samples[0].video is None else samples[0].pixels.shape[1:3]
-        height, width = (side // 2 ** (len(self.vae.config.block_out_channels) - 1) for side in pixels)
+        height, width = self._grid(samples[0])
         noises, chosen, captions, dsgs = [], [], [], []
         for sample in samples:
             rng = np.random.default_rng((self.recipe.seed, sample.draw, 2))
@@ -186,6 +185,7 @@ class DenoiserPhase:
                 np.stack([on_grid(s.foreground[list(s.shown)], height, width) for s in samples])
             ),
             "shown": torch.tensor([sample.shown for sample in samples]),
+            "clips": torch.tensor([sample.clip for sample in samples]),
         }
         if samples[0].latents is not None:
             inputs["latents"] = torch.stack([s.latents[list(s.shown)] for s in samples if s.latents is not None])
@@ -194,6 +194,14 @@ class DenoiserPhase:
         else:
             inputs["videos"] = torch.from_numpy(np.stack([s.pixels[list(s.shown)] for s in samples]))
         return inputs
+
+    def _grid(self, sample: Sample) -> tuple[int, int]:
+        """Height and width of a sample's latents."""
+        if sample.latents is not None:
+            return sample.latents.shape[-2], sample.latents.shape[-1]
+        factor, size = 2 ** (len(self.vae.config.block_out_channels) - 1), self.recipe.data.size
+        height, width = (size, size) if sample.video is None else sample.pixels.shape[1:3]
+        return height // factor, width // factor
 
     def prepare(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """Inputs of :class:`DenoiserLoss`."""

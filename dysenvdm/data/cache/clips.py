@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -78,8 +79,8 @@ class _Reads(Dataset[list[Item | Skipped]]):
             sample = self.corpus.read(clip, number, np.random.default_rng((clip, draw)))
         except UserError as error:
             return Skipped(f"{name}: {error}")
-        if sample.clip != clip:  # another clip in its place
-            return Skipped(f"{name}: cannot be decoded")
+        if sample.clip != clip or sample.replaced:  # another clip in its place
+            return Skipped(next(iter(sample.replaced), f"{name}: cannot be read"))
         return item_of(sample, name)
 
 
@@ -149,14 +150,40 @@ def _held_out(sample: Sample, i: int) -> Item:
     return {**item_of(sample, f"held-out clip {i}"), "drawn": packed(drawn)}
 
 
-class CachedCorpus:
-    """A corpus from its caches: nothing is decoded and no source is needed."""
+def sizing(buckets: Callable[[], NDArray[np.int16] | None]) -> Make:
+    """How the store of the numbers of all clips' sizes, a single item, is filled."""
 
-    def __init__(self, items: Items, validation: Items, draws: int, key: str) -> None:
-        self.items, self.validation, self.draws, self.key = items, validation, draws, key
+    def make(shards: Sequence[range]) -> Iterator[list[Item | Skipped]]:
+        for _ in shards:
+            found = buckets()
+            assert found is not None
+            yield [{"buckets": torch.from_numpy(found)}]
+
+    return make
+
+
+class CachedCorpus:
+    """A corpus from its caches: nothing is decoded and no source is needed.
+
+    ``starts``: whether reading a clip of the source spends a random number on where it starts. ``buckets``: the number
+    of every source clip's size, where there are several.
+    """
+
+    def __init__(
+        self,
+        items: Items,
+        validation: Items,
+        key: str,
+        *,
+        draws: int = 1,
+        starts: bool = False,
+        buckets: NDArray[np.int16] | None = None,
+    ) -> None:
+        self.items, self.validation, self.draws, self.key, self.starts = items, validation, draws, key, starts
         clips = range(len(items) // draws)
         bad = {number // draws for number in items.skipped}
         self._clips = np.array([clip for clip in clips if clip not in bad], dtype=np.int64)
+        self.buckets = None if buckets is None else buckets[self._clips]
         self._in_memory = False
 
     @property
@@ -174,9 +201,9 @@ class CachedCorpus:
     def read(self, clip: int, draw: int, rng: np.random.Generator) -> Sample:
         """A sample with frames, or with latents unless :meth:`load` has them; ``item`` says which.
 
-        A random number is spent on the draw only where several are kept.
+        Random numbers are spent as by the source, so that where a clip always starts alike the same sample comes.
         """
-        which = int(rng.integers(self.draws)) if self.draws > 1 else 0
+        which = int(rng.random() * self.draws) if self.starts or self.draws > 1 else 0
         number = int(self._clips[clip]) * self.draws + which
         item = self.items.read(number, leaving="latents" if self._in_memory else "")
         sample = sample_of(item, clip, draw, lambda captions: captions[rng.integers(len(captions))])

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dysenvdm.data.cache.filling import Make
 from dysenvdm.data.cache.store import Item, Items, Skipped, packed, unpacked
@@ -92,6 +93,10 @@ class Rescened:
     @property
     def clips(self) -> int:
         return self.corpus.clips
+
+    @property
+    def buckets(self) -> NDArray[np.int16] | None:
+        return self.corpus.buckets
 
     def name(self, clip: int) -> str:
         return self.corpus.name(clip)

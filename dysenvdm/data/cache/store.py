@@ -80,7 +80,7 @@ class Store:
 
 def crc32(tensor: Tensor) -> int:
     """Of the tensor's bytes."""
-    return zlib.crc32(memoryview(tensor.contiguous().view(-1).view(torch.uint8).numpy())) if tensor.numel() else 0
+    return zlib.crc32(tensor.contiguous().view(-1).view(torch.uint8).numpy().data) if tensor.numel() else 0
 
 
 def packed(text: str) -> Tensor:
