@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from planners.dsg import DynamicSceneGraph
 
@@ -34,6 +35,10 @@ class Sample:
     """(f h w 3), or None where latents come from a cache."""
     replaced: tuple[str, ...] = ()
     """Names of clips that were drawn, could not be read, and gave way to this one."""
+    latents: Tensor | None = field(default=None, compare=False, repr=False)
+    """(f c h w) scaled, from a cache, unless the phase holds all of them."""
+    item: int | None = None
+    """The sample's number in that cache."""
 
     @property
     def pixels(self) -> NDArray[np.uint8]:

@@ -92,6 +92,40 @@ VideoSource = WebVidSource | Ucf101Source | MsrVttSource | ActivityNetSource | F
 Source = Annotated[StageSource | VideoSource, Field(discriminator="kind")]
 
 
+class CachingSection(Section):
+    """How a recipe's caches are kept; docs/caches.md.
+
+    ``folder`` holds the caches of any number of recipes, each found by its content (by default ``cache`` beside the
+    run's folder). A shard has about ``shard_mb`` MiB. ``draws``: versions kept of each clip where reading one is random
+    (its first frame). ``in_memory``: latents stay on the training device (by default where they fill at most a quarter
+    of a GPU).
+    """
+
+    folder: Path | None = None
+    shard_mb: int = Field(64, ge=1)
+    draws: int = Field(1, ge=1)
+    precision: Literal["fp16", "bf16", "fp32"] = "fp16"
+    in_memory: bool | None = None
+
+
+class ScenesSection(Section):
+    """Where scene graphs come from: ``gold`` ones of the data set, ``planned`` by a planner, or ``none`` at all.
+
+    ``options`` are the planner's own, ``ticks`` those of a plan (by default ``data.ticks``). ``batch`` captions are
+    planned together and kept together. Without ``imagination`` only what prompt and plan state is left of a graph.
+    """
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True, serialize_by_alias=True)
+
+    source: Literal["gold", "planned", "none"] = Field("gold", alias="from")
+    planner: str = "rules"
+    options: dict[str, bool | int | float | str] = {}
+    ticks: int | None = Field(None, ge=1)
+    seed: int = Field(0, ge=0)
+    batch: int = Field(64, ge=1)
+    imagination: bool = True
+
+
 class DataSection(Section):
     """Clips of ``frames`` x ``size`` x ``size`` pixels with plans of ``ticks`` ticks.
 
@@ -117,6 +151,8 @@ class DataSection(Section):
     may_miss: float = Field(0.1, ge=0, le=1)
     clips: int = Field(0, ge=0)
     cache: bool = False
+    caching: CachingSection = CachingSection()
+    scenes: ScenesSection = ScenesSection()
     workers: int = Field(1, ge=0)
     validation_clips: int = Field(32, ge=1)
     examined: Path | None = None

@@ -14,8 +14,8 @@ from PIL import Image
 from torch import Tensor, nn
 
 from dysenvdm.backbones import build_vae
-from dysenvdm.data.corpora import open_corpus
 from dysenvdm.data.samples import Sample
+from dysenvdm.training.caching import Caching, launched_ranks
 from dysenvdm.training.recipe import Recipe
 from dysenvdm.training.sections import LossSection
 
@@ -83,9 +83,9 @@ class AutoencoderPhase:
         self.seed, self.device = recipe.seed, device
         self.vae = build_vae(recipe.model.preset).to(device)
         self.module = AutoencoderLoss(self.vae, recipe.loss)
-        self.source = open_corpus(recipe.data)
-        self.read = self.source.read
-        self.held_out = stills_of(self.source.held_out())
+        prepared = Caching(recipe, launched_ranks()).prepare(None)
+        self.source, self.read = prepared.corpus, prepared.corpus.read
+        self.held_out = stills_of(prepared.held_out)
 
     def collate(self, samples: list[Sample]) -> dict[str, Any]:
         """Some frames of each clip (k h w 3) uint8 and the noise (k c h w) for their latents."""

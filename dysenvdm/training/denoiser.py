@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler, UNet3DConditionModel
+from diffusers import DDIMScheduler, UNet3DConditionModel
 from diffusers.models.attention_processor import AttnProcessor
 from einops import rearrange
 from numpy.typing import NDArray
@@ -20,26 +20,22 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
 from dysenvdm.backbones import UNETS, build_unet, flatten_temporal_convolutions
-from dysenvdm.data.corpora import open_corpus
-from dysenvdm.data.corpus import CachedCorpus, cached_corpus
+from dysenvdm.data.cache.texts import unpadded
 from dysenvdm.data.distractors import distracted
 from dysenvdm.data.samples import CELLS, Read, Sample
-from dysenvdm.files import sha256
-from dysenvdm.models import locate, write_manifest
+from dysenvdm.models import write_manifest
 from dysenvdm.pipeline import EMPTY_SCENE, DysenVDMPipeline, mixed_noise
 from dysenvdm.scene_attention import SceneAdapter
 from dysenvdm.scene_tensors import SceneTensors, labels_of, without_imagined
 from dysenvdm.sheet import contact_sheet
-from dysenvdm.text import TextEncoder
-from dysenvdm.training.autoencoder import reconstruction_psnr, stills_of, to_images
+from dysenvdm.training.caching import Caching, launched_ranks
+from dysenvdm.training.frozen import FrozenParts
 from dysenvdm.training.recipe import Recipe
 from dysenvdm.training.sections import LossSection
 from planners.dsg import DynamicSceneGraph, UserError
 
 VALIDATION_TIMESTEPS = (100, 300, 500, 700, 900)
 SCENE_TIMESTEPS = (500, 900)
-ENCODED_AT_ONCE = 256
-"""Frames in one pass of the encoder; bounds memory."""
 CLIPS_NOTED = 4000
 """Clips whose labels are noted as trained on; many more would name no other."""
 CAPTIONS_KEPT = {"cpu": 2**15, "cuda": 2**18}
@@ -119,24 +115,12 @@ class DenoiserPhase:
 
     def __init__(self, recipe: Recipe, device: torch.device) -> None:
         self.recipe, self.device = recipe, device
-        data = recipe.data
-        assert recipe.model.vae is not None  # the recipe's own check
-        self.vae_folder = recipe.model.vae
-        if not (self.vae_folder / "config.json").is_file():
-            raise UserError(
-                f"model.vae: no autoencoder in {self.vae_folder}; train one first, by an autoencoder recipe"
-            )
-        self.vae = AutoencoderKL.from_pretrained(self.vae_folder, local_files_only=True).to(device)
-        self.vae.requires_grad_(False).eval()
-        self.source = open_corpus(data)
-        self.held_out = self.source.held_out()
-        reached = reconstruction_psnr(self.vae, stills_of(self.held_out)).mean().item()
-        if reached < recipe.model.gate:
-            raise UserError(
-                f"model.vae: {reached:.1f} dB PSNR on held-out frames, below the gate of {recipe.model.gate:g} dB; "
-                f"train the autoencoder further"
-            )
-        self.text_encoder = TextEncoder(locate(recipe.model.text_encoder), recipe.model.max_tokens).to(device)
+        self.frozen = FrozenParts.open(recipe, device)
+        self.vae, self.text_encoder = self.frozen.vae, self.frozen.text_encoder
+        prepared = Caching(recipe, launched_ranks()).prepare(self.frozen)
+        self.source, self.held_out, self.texts = prepared.corpus, prepared.held_out, prepared.texts
+        self.read: Read = self.source.read
+        self.latents = prepared.latents_on(device, recipe.data.caching.in_memory)
         size = UNETS[recipe.model.preset].model_copy(update={"text_width": self.text_encoder.width})
         self.unet = build_unet(size).to(device)
         flatten_temporal_convolutions(self.unet)
@@ -158,21 +142,6 @@ class DenoiserPhase:
         self._known: dict[str, Tensor] = {}
         self.scheduler = build_scheduler()
         self.module = DenoiserLoss(self.unet, self.scene_adapter, self.scheduler.alphas_cumprod.to(device), recipe.loss)
-        self.corpus: CachedCorpus | None = None
-        self.read: Read = self.source.read
-        if data.cache:
-            self.corpus = cached_corpus(
-                recipe.run / "corpus.safetensors",
-                self._cache_key(),
-                self.encode,
-                clips=data.clips,
-                frames=data.frames,
-                size=data.size,
-                ticks=data.ticks,
-                workers=data.workers,
-            )
-            self.read = self.corpus.read
-            self.latents = self.corpus.latents.to(device)
 
     def _start_from(self, folder: Path) -> None:
         for name, part in (("unet", self.unet), ("scene_adapter", self.scene_adapter)):
@@ -188,23 +157,9 @@ class DenoiserPhase:
                     f"use the preset and the switches it has"
                 ) from None
 
-    def _cache_key(self) -> str:
-        weights = sha256(self.vae_folder / "diffusion_pytorch_model.safetensors")
-        return f"{weights} {self.source.key}"
-
-    @torch.no_grad()
-    def encode(self, videos: Tensor) -> Tensor:
-        """uint8 (b f h w 3) -> scaled latents (b f c h w)."""
-        images = to_images(videos.to(self.device, non_blocking=True).flatten(0, 1))
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
-            parts = [self.vae.encode(part).latent_dist.mean.float() for part in images.split(ENCODED_AT_ONCE)]
-        latents = torch.cat(parts) * self.vae.config.scaling_factor
-        return rearrange(latents, "(b f) c h w -> b f c h w", f=videos.shape[1])
-
     def collate(self, samples: list[Sample], timestep: int | None = None) -> dict[str, Any]:
         """Everything but latents and embeddings; with ``timestep`` given (validation) nothing is dropped."""
-        pixels = (self.recipe.data.size,) * 2 if samples[0].video is None else samples[0].pixels.shape[1:3]
-        height, width = (side // 2 ** (len(self.vae.config.block_out_channels) - 1) for side in pixels)
+        height, width = self._grid(samples[0])
         noises, chosen, captions, dsgs = [], [], [], []
         for sample in samples:
             rng = np.random.default_rng((self.recipe.seed, sample.draw, 2))
@@ -232,9 +187,21 @@ class DenoiserPhase:
             "shown": torch.tensor([sample.shown for sample in samples]),
             "clips": torch.tensor([sample.clip for sample in samples]),
         }
-        if samples[0].video is not None:
+        if samples[0].latents is not None:
+            inputs["latents"] = torch.stack([s.latents[list(s.shown)] for s in samples if s.latents is not None])
+        elif samples[0].video is None:
+            inputs["items"] = torch.tensor([sample.item for sample in samples])
+        else:
             inputs["videos"] = torch.from_numpy(np.stack([s.pixels[list(s.shown)] for s in samples]))
         return inputs
+
+    def _grid(self, sample: Sample) -> tuple[int, int]:
+        """Height and width of a sample's latents."""
+        if sample.latents is not None:
+            return sample.latents.shape[-2], sample.latents.shape[-1]
+        factor, size = 2 ** (len(self.vae.config.block_out_channels) - 1), self.recipe.data.size
+        height, width = (size, size) if sample.video is None else sample.pixels.shape[1:3]
+        return height // factor, width // factor
 
     def prepare(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """Inputs of :class:`DenoiserLoss`."""
@@ -251,21 +218,24 @@ class DenoiserPhase:
     def _latents(self, inputs: dict[str, Any]) -> Tensor:
         """Scaled latents (b c f h w) of the shown frames."""
         if "videos" in inputs:
-            latents = self.encode(inputs["videos"])
+            latents = self.frozen.encode(inputs["videos"])
+        elif "latents" in inputs:
+            latents = inputs["latents"].to(self.device, non_blocking=True)
         else:
-            clips, shown = (inputs[name].to(self.device) for name in ("clips", "shown"))
-            latents = self.latents[clips[:, None], shown]
+            assert self.latents is not None
+            items, shown = (inputs[name].to(self.device) for name in ("items", "shown"))
+            latents = self.latents[items[:, None], shown]
         return rearrange(latents.float(), "b f c h w -> b c f h w")
 
     def _text(self, captions: list[str]) -> Tensor:
         """What the text encoder says; remembered, since stills come faster than it could read their captions."""
+        if len(self._known) + len(captions) > CAPTIONS_KEPT[self.device.type]:
+            self._known.clear()
         new = [caption for caption in dict.fromkeys(captions) if caption not in self._known]
-        if len(self._known) + len(new) > CAPTIONS_KEPT[self.device.type]:
-            return self.text_encoder.encode(captions)
+        self._known |= {text: self.texts[text].to(self.device) for text in new if self.texts and text in self.texts}
+        new = [caption for caption in new if caption not in self._known]
         if new:
-            texts = self.text_encoder.encode(new).half()
-            for caption, text, length in zip(new, texts, texts.any(-1).sum(-1).tolist(), strict=True):
-                self._known[caption] = text[:length].clone()
+            self._known |= zip(new, unpadded(self.text_encoder.encode(new)), strict=True)
         text = pad_sequence([self._known[caption] for caption in captions], batch_first=True)
         return F.pad(text, (0, 0, 0, self.text_encoder.max_tokens - text.shape[1])).float()
 

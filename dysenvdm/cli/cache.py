@@ -1,0 +1,45 @@
+"""``dysenvdm cache``: make what a recipe's training reads, before it starts."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from dysenvdm.cli.console import say
+from planners.dsg import UserError
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def cache(
+    recipe: Annotated[str, typer.Argument(help="The recipe of a training run.")],
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one value; may be given often.")
+    ] = None,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Read all that is there and make damaged shards anew.")
+    ] = False,
+    local_rank: Annotated[int, typer.Option("--local_rank", hidden=True)] = 0,
+) -> None:
+    """Make a recipe's caches on this process; on many ranks: deepspeed --module dysenvdm.cli.cache RECIPE."""
+    del local_rank  # given by the launcher; the environment says the same
+    from dysenvdm.studies.scene_planning import CorpusPlanner
+    from dysenvdm.training.caching import make_caches
+
+    try:
+        for line in make_caches(recipe, overrides or [], CorpusPlanner, mends=repair):
+            say(line)
+    except UserError:
+        if os.environ.get("RANK", "0") != "0":  # all ranks fail alike, the first says why
+            raise typer.Exit(2) from None
+        raise
+
+
+if __name__ == "__main__":
+    from dysenvdm.cli.main import main
+
+    main(["cache", *sys.argv[1:]])
