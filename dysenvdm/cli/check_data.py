@@ -99,9 +99,12 @@ def _counter(recipe: Recipe) -> CountTokens | None:
 
 def _nothing(looked: Look, rejected: Path) -> str:
     kind, ids = looked.data.source.kind, [one.id for one in looked.trained.rejected]
-    reasons = ", ".join(f"{number} {reason}" for reason, number in looked.trained.reasons.items()) or "none is listed"
-    named = f": {', '.join(ids[:20])}{', …' if len(ids) > 20 else ''}" if ids else ""
-    return f"none of the {len(ids)} {kind} clips can be used ({reasons}){named}; each with its reason in {rejected}"
+    if not ids:
+        held_out = len(looked.held_out.seen) + len(looked.held_out.rejected)
+        return f"no {kind} clip is left to train on, {held_out} are held out; lower data.source.validation_share"
+    reasons = ", ".join(f"{number} {reason}" for reason, number in looked.trained.reasons.items())
+    named = f"{', '.join(ids[:20])}{', …' if len(ids) > 20 else ''}"
+    return f"none of the {len(ids)} {kind} clips can be used ({reasons}): {named}; each with its reason in {rejected}"
 
 
 def _show(said: dict[str, Any], looked: Look) -> None:

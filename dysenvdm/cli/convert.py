@@ -25,7 +25,9 @@ _Output = Annotated[
     Path, typer.Option("-o", "--output", metavar="DIR", help="Folder for the scene graphs and captions.jsonl.")
 ]
 _Ticks = Annotated[int, typer.Option(min=1, max=MAX_TICKS, help="Ticks of each clip, the recipe's data.ticks.")]
-_Seconds = Annotated[float | None, typer.Option(min=0.1, help="Cut videos into equal clips of about so many seconds.")]
+_Seconds = Annotated[
+    float | None, typer.Option(min=0.1, help="Cut videos into equal clips of at least so many seconds.")
+]
 _Join = Annotated[
     float, typer.Option(min=0, help="A fact that stops for less than so many seconds counts as one that goes on.")
 ]

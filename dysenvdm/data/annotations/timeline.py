@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import count, groupby, pairwise
+from math import ceil
 
 from dysenvdm.data.entries import Reason
 from planners.dsg import DynamicSceneGraph, Fact, SceneObject, Source, UserError, tick_of_frame
@@ -96,8 +97,8 @@ def without_flicker(footage: Footage, seconds: float) -> Footage:
 
 
 def parts(footage: Footage, seconds: float | None) -> list[Interval]:
-    """Frames of the clips into which a video is cut: equal parts of about ``seconds``; without them all of it."""
-    clips = 1 if seconds is None else max(1, round(footage.frames / (seconds * footage.fps)))
+    """Frames of the clips into which a video is cut: equal parts of at least ``seconds``; without them all of it."""
+    clips = 1 if seconds is None else max(1, footage.frames // ceil(seconds * footage.fps))
     return list(pairwise(i * footage.frames // clips for i in range(clips + 1)))
 
 

@@ -14,7 +14,12 @@ from pydantic import BaseModel, Field, ValidationError
 from dysenvdm.data.annotations.timeline import BadAnnotation, Footage, Statement, Track, checked_path, joined
 from planners.dsg import UserError, one_line
 
-_COMPARATIVES = ("taller", "larger", "faster")
+_PHRASES = {
+    **{word: f"{word} than" for word in ("taller", "larger", "faster")},
+    "hold_hand_of": "hold the hand of",
+    "shake_hand_with": "shake hands with",
+    "wave_hand_to": "wave to",
+}
 _PLACES = {
     "left": "left of",
     "right": "right of",
@@ -117,8 +122,8 @@ def read_file(path: Path) -> Footage:
 def english(predicate: str) -> str:
     """A predicate of either data set as English: ``stand_left`` is "stand left of", ``taller`` "taller than"."""
     name = predicate.partition("(")[0]  # play(instrument)
-    if name in _COMPARATIVES:
-        return f"{name} than"
+    if name in _PHRASES:
+        return _PHRASES[name]
     for place, words in _PLACES.items():
         if name == place:
             return words

@@ -63,6 +63,14 @@ def test_every_graph_is_valid_and_objects_keep_their_ids_in_every_part(
             assert thing.label in whole
 
 
+@given(st.integers(1, 2000), st.floats(1, 60), st.floats(0.1, 100))
+def test_parts_are_a_whole_video_and_none_is_shorter_than_asked_for(frames: int, fps: float, seconds: float) -> None:
+    cuts = parts(Footage("c", "c", frames, fps, (), ()), seconds)
+    assert [frame for cut in cuts for frame in range(*cut)] == list(range(frames))
+    assert len(cuts) == 1 or all((end - start) / fps >= seconds * (1 - 1e-9) for start, end in cuts)
+    assert max(end - start for start, end in cuts) - min(end - start for start, end in cuts) <= 1
+
+
 @given(footages())
 def test_every_statement_of_an_uncut_video_is_in_its_graph(footage: Footage) -> None:
     dsg = scene_graph(footage, 8)

@@ -78,7 +78,7 @@ def test_vidvrd_names_no_path(tmp_path: Path) -> None:
         ("past", "past"),
         ("in_front_of", "in front of"),
         ("get_on", "get on"),
-        ("hold_hand_of", "hold hand of"),
+        ("hold_hand_of", "hold the hand of"),
         ("play(instrument)", "play"),
         ("lean_on", "lean on"),
     ],
