@@ -19,6 +19,7 @@ from dysenvdm.data.section import StageSource
 from dysenvdm.data.sources import lot
 from dysenvdm.data.videos import sampling_of
 from dysenvdm.sheet import wrapped
+from planners.dsg import DynamicSceneGraph
 
 HEIGHT = 144
 """Pixels of a frame on the sheet; its width follows."""
@@ -53,7 +54,7 @@ def shown(look: Look, clips: int) -> list[Shown]:
         except decoding.UndecodableError as error:
             frames, caption = np.zeros((3, *size, 3), np.uint8), f"({error}) {caption}"
         start, end = decoding.window(info, entry.span)
-        graph = f"{len(clip.dsg.facts)} facts in {clip.dsg.ticks} ticks" if clip.dsg else "no scene graph"
+        graph = _size(clip.dsg) if clip.dsg else "no scene graph"
         more = f", {len(entry.captions)} captions" if len(entry.captions) > 1 else ""
         about = f"{info.width}x{info.height}, {info.fps:.4g} fps, {end - start:.3g} s; {graph}{more}"
         rows.append(Shown(entry.id, about, caption, frames))
@@ -64,8 +65,12 @@ def _stage(look: Look, clips: int) -> Iterator[Shown]:
     corpus = StageCorpus(look.data)
     for clip in range(min(clips, len(look.trained.seen))):
         sample = corpus.read(clip, clip, np.random.default_rng(clip))
-        about = f"{sample.pixels.shape[0]} frames; {len(sample.dsg.facts)} facts in {sample.dsg.ticks} ticks"
+        about = f"{len(sample.pixels)} frames; {_size(sample.dsg)}"
         yield Shown(corpus.name(clip), about, sample.caption, _three(sample.pixels))
+
+
+def _size(dsg: DynamicSceneGraph) -> str:
+    return f"{len(dsg.facts)} fact{'' if len(dsg.facts) == 1 else 's'} in {dsg.ticks} ticks"
 
 
 def _three(frames: NDArray[np.uint8]) -> NDArray[np.uint8]:

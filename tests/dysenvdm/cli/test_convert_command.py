@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,33 @@ def test_equal_input_gives_equal_files(run, vidor: Path) -> None:
         return {path.name: path.read_bytes() for path in (vidor / "dsg").iterdir()}
 
     assert content() == content()
+
+
+def test_action_genome_takes_the_length_of_its_videos_from_the_files(run, tmp_path: Path) -> None:
+    cup = {"class": "cup/glass/bottle", "visible": True, "contacting_relationship": ["holding"]}
+    bad = {"class": "cup"}
+    things = {f"{video}.mp4/000009.png": [cup] for video in ("AAAAA", "GONE0", "BROKE")}
+    things |= {"BAD00.mp4/000009.png": [cup, bad], "no key": []}
+    (tmp_path / "ag").mkdir()
+    (tmp_path / "ag/object_bbox_and_relationship.pkl").write_bytes(pickle.dumps(things))
+    (tmp_path / "ag/person_bbox.pkl").write_bytes(
+        pickle.dumps({key: {"bbox": np.zeros((1, 4), np.float32)} for key in things})
+    )
+    for video in ("AAAAA", "BAD00"):
+        write_mp4(tmp_path / f"{video}.mp4", np.zeros((32, 16, 16, 3), np.uint8), 8, {})
+    (tmp_path / "BROKE.mp4").write_bytes(b"no video")
+    done = run("dsg", "convert", "action-genome", tmp_path / "ag", "-o", tmp_path / "dsg", "--videos", tmp_path)
+    assert done.code == 0
+    [clip] = lines(tmp_path / "dsg/captions.jsonl")
+    dsg = DynamicSceneGraph.load(tmp_path / clip["dsg"])
+    assert [fact.describe() for fact in dsg.facts] == ["person · hold · cup [0, 4) user"]
+    assert clip["captions"] == ["A person holds a cup."]
+    assert {line["id"]: line["reason"] for line in lines(tmp_path / "dsg/rejected.jsonl")} == {
+        "no key": "bad annotation",
+        "BAD00": "bad annotation",
+        "BROKE": "undecodable",
+        "GONE0": "missing file",
+    }
 
 
 @pytest.mark.parametrize(
