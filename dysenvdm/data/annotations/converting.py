@@ -25,8 +25,8 @@ class Conversion:
     """How footage becomes clips, and where they go.
 
     ``seconds`` is how long a clip is at least (None: the whole video). Facts of one statement that are less than
-    ``join`` seconds apart become one. ``tell`` makes a caption of a graph for clips that have none. ``videos`` is the folder of the
-    videos; with it clips without a file are rejected, and the list's paths are relative to it.
+    ``join`` seconds apart become one. ``tell`` makes a caption of a graph for clips that have none. ``videos`` is the
+    folder of the videos; with it clips without a file are rejected, and the list's paths are relative to it.
     """
 
     folder: Path
