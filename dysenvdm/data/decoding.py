@@ -134,6 +134,7 @@ def decode(path: Path, info: Info, span: Span | None, sampling: Sampling, size: 
     height, width = size
     scale = max(height / info.height, width / info.width)
     tall, wide = max(height, round(info.height * scale)), max(width, round(info.width * scale))
+    wide += _misread(wide)
     reader = _open(path, wide, tall)
     try:
         times = _times(reader)
@@ -181,6 +182,12 @@ def _decord() -> Any:
         warnings.simplefilter("ignore")
         import decord
     return decord
+
+
+def _misread(width: int) -> bool:
+    """Whether decord takes the padding of rows of this width for more colours (16, 24, 32, 48, 96 and 144 pixels)."""
+    padded = -(-width // 64) * 64
+    return padded != width and 3 * padded % width == 0
 
 
 def _errors() -> tuple[type[BaseException], ...]:

@@ -181,3 +181,13 @@ def test_a_file_with_damaged_frames_is_refused(tmp_path: Path, make_video: MakeV
 def test_a_file_that_is_gone_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(UndecodableError, match="gone"):
         decode(tmp_path / "gone.mp4", Info(9, 1, 8, 8), None, Sampling(4), (8, 8), 0)
+
+
+@pytest.mark.parametrize("width", [24, 32, 48, 64, 96, 144])
+def test_frames_of_every_width_are_the_pictures_that_they_are(
+    tmp_path: Path, make_video: MakeVideo, numbers_of: NumbersOf, width: int
+) -> None:
+    path = make_video(tmp_path / "clip.mp4", 8, height=48, width=64)
+    frames = decode(path, examine(path), None, Sampling(8), (width * 3 // 4, width), 0.0).frames
+    assert frames.shape == (8, width * 3 // 4, width, 3)
+    assert numbers_of(frames) == list(range(8))
