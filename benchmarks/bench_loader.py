@@ -5,21 +5,22 @@ the loader delivers.
 
 reads the real clips of ../shared/data (or of $DYSENVDM_SHARED_DATA), without them clips that it makes itself.
 torchcodec is left out where it cannot be imported: its builds are linked against CUDA. Every decoder runs on one
-thread, reads every frame of a file in order, scaled to cover 256 x 256, as RGB in memory. One after the other, in
-rounds, so that what else the machine does meets all alike.
+thread, reads every frame of a file in order, scaled to cover 256 x 256, as RGB in memory. What counts is processor
+time of all threads, so that a busy machine changes little; one after the other, in rounds, so that it meets all alike.
 """
 
 from __future__ import annotations
 
 import os
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.rows import Row, seconds
+from benchmarks.rows import Row
 
 ROUNDS = 3
 SIZE = 256
@@ -62,53 +63,54 @@ def run() -> list[Row]:
 # -- decoders ----------------------------------------------------------------------------------------------------------
 
 
-def _cover(height: int, width: int) -> tuple[int, int]:
-    scale = SIZE / min(height, width)
-    return max(SIZE, round(height * scale)), max(SIZE, round(width * scale))
+def _cover(path: Path) -> tuple[int, int]:
+    """(h, w) that a file's pictures are scaled to."""
+    from dysenvdm.data.decoding import examine
+
+    info = examine(path)
+    scale = SIZE / min(info.height, info.width)
+    return max(SIZE, round(info.height * scale)), max(SIZE, round(info.width * scale))
 
 
-def by_decord(path: Path) -> int:
+def by_decord(path: Path, tall: int, wide: int) -> int:
     import decord
 
-    height, width = decord.VideoReader(str(path), num_threads=1)[0].shape[:2]
-    tall, wide = _cover(height, width)
     reader = decord.VideoReader(str(path), width=wide, height=tall, num_threads=1)
     return sum(len(reader.next().asnumpy()) > 0 for _ in range(len(reader)))
 
 
-def by_pyav(path: Path) -> int:
+def by_pyav(path: Path, tall: int, wide: int) -> int:
     import av
 
     count = 0
     with av.open(str(path), metadata_errors="replace") as file:
         stream = file.streams.video[0]
         stream.thread_count = 1
-        tall, wide = _cover(stream.height, stream.width)
         for frame in file.decode(stream):
             count += len(frame.reformat(wide, tall, "rgb24").to_ndarray()) > 0
     return count
 
 
-def by_torchcodec(path: Path) -> int:
+def by_torchcodec(path: Path, tall: int, wide: int) -> int:
     from torchcodec.decoders import VideoDecoder
     from torchcodec.transforms import Resize
 
-    found = VideoDecoder(path, num_ffmpeg_threads=1).metadata
-    decoder = VideoDecoder(path, num_ffmpeg_threads=1, transforms=[Resize(_cover(found.height, found.width))])
+    decoder = VideoDecoder(path, num_ffmpeg_threads=1, transforms=[Resize((tall, wide))])
     return sum(frame.numel() > 0 for frame in decoder)
 
 
 def _decoders(paths: list[Path], what: str) -> list[Row]:
-    decoders: dict[str, Callable[[Path], int]] = {"decord": by_decord, "PyAV": by_pyav}
+    sizes = {path: _cover(path) for path in paths}
+    decoders: dict[str, Callable[[Path, int, int], int]] = {"decord": by_decord, "PyAV": by_pyav}
     if _imports("torchcodec.decoders"):
         decoders["torchcodec"] = by_torchcodec
     rates: dict[str, list[float]] = {name: [] for name in decoders}
     for number in range(ROUNDS + 1):
         for name, decode in decoders.items():
-            counts: list[int] = []
-            spent = seconds(lambda decode=decode, counts=counts: counts.extend(map(decode, paths)))  # type: ignore[misc]
+            started = time.process_time()
+            frames = sum(decode(path, *size) for path, size in sizes.items())
             if number:  # the first round fills the file cache
-                rates[name].append(sum(counts) / spent)
+                rates[name].append(frames / (time.process_time() - started))
     rows = [Row(f"{name}: frames a second and core, {what}", "", tuple(values)) for name, values in rates.items()]
     ratios = tuple(ours / theirs for ours, theirs in zip(rates["decord"], rates["PyAV"], strict=True))
     return [*rows, Row("decord / PyAV", "", ratios)]
@@ -147,11 +149,13 @@ def _loader(paths: list[Path], scratch: Path, what: str) -> list[Row]:
             )
         )
 
-        def read(corpus: Any = corpus) -> None:
+        rates = []
+        for _ in range(ROUNDS + 1):
+            started = time.process_time()
             for draw in range(DRAWS):
                 corpus.read(draw % corpus.clips, draw, np.random.default_rng(draw))
-
-        rates = tuple(DRAWS / seconds(read) for _ in range(ROUNDS + 1))[1:]
-        shapes = "in buckets of about" if buckets else "of"
-        rows.append(Row(f"loader: samples a second and core {shapes} {FRAMES}x{SIZE}x{SIZE}, {what}", "", rates))
+            rates.append(DRAWS / (time.process_time() - started))
+        shapes = ", buckets" if buckets else ""
+        name = f"loader: samples a second and core, {FRAMES}x{SIZE}x{SIZE}{shapes}, {what}"
+        rows.append(Row(name, "", tuple(rates[1:])))
     return rows
