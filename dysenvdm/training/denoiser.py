@@ -23,12 +23,14 @@ from dysenvdm.backbones import UNETS, build_unet, flatten_temporal_convolutions
 from dysenvdm.data.cache.texts import unpadded
 from dysenvdm.data.distractors import distracted
 from dysenvdm.data.samples import CELLS, Read, Sample
+from dysenvdm.data.section import StageSource
 from dysenvdm.models import write_manifest
 from dysenvdm.pipeline import EMPTY_SCENE, DysenVDMPipeline, mixed_noise
 from dysenvdm.scene_attention import SceneAdapter
 from dysenvdm.scene_tensors import SceneTensors, labels_of, without_imagined
 from dysenvdm.sheet import contact_sheet
 from dysenvdm.training.caching import Caching, launched_ranks
+from dysenvdm.training.captions import check_captions
 from dysenvdm.training.frozen import FrozenParts
 from dysenvdm.training.recipe import Recipe
 from dysenvdm.training.sections import LossSection
@@ -119,6 +121,8 @@ class DenoiserPhase:
         self.vae, self.text_encoder = self.frozen.vae, self.frozen.text_encoder
         prepared = Caching(recipe, launched_ranks()).prepare(self.frozen)
         self.source, self.held_out, self.texts = prepared.corpus, prepared.held_out, prepared.texts
+        if self.texts is None and not isinstance(recipe.data.source, StageSource):
+            check_captions(self.source, self.text_encoder)
         self.read: Read = self.source.read
         self.latents = prepared.latents_on(device, recipe.data.caching.in_memory)
         size = UNETS[recipe.model.preset].model_copy(update={"text_width": self.text_encoder.width})

@@ -22,10 +22,14 @@ from planners.dsg import UserError
 LAYOUT = "v_….mp4, .mkv or .webm, in that folder or in folders below it such as v1-2/train/"
 Sentences = tuple[tuple[float, float, str], ...]
 _CONNECTIVE = re.compile(r"(first|then|next|after that|afterwards|finally)\b[, ]*", re.IGNORECASE)
+_WORD = re.compile(r"[A-Za-z']+")
 _SMALL = {
-    *("a", "an", "the", "he", "she", "it", "they", "we", "his", "her", "their", "this", "that", "these", "those"),
-    *("one", "two", "three", "several", "some", "many", "more", "another", "other", "people", "men", "women"),
-    *("man", "woman", "boy", "girl", "there", "in", "on", "at", "as", "after", "when", "while", "once", "various"),
+    *("a", "an", "the", "he", "she", "it", "it's", "they", "we", "you", "his", "her", "its", "their", "this", "that"),
+    *("these", "those", "one", "two", "three", "four", "several", "some", "many", "more", "most", "another", "other"),
+    *("others", "all", "both", "different", "various", "people", "man", "men", "woman", "women", "boy", "boys", "girl"),
+    *("girls", "kids", "children", "guys", "players", "someone", "somebody", "everyone", "words", "shots", "clips"),
+    *("there", "there's", "in", "on", "at", "as", "by", "for", "from", "with", "after", "before", "when", "while"),
+    *("once", "now", "also", "eventually", "suddenly", "soon", "later", "again"),
 }
 """First words that lose their capital after "then"; another may be a name."""
 
@@ -71,9 +75,9 @@ def joined(sentences: Sentences) -> str:
 def _continued(text: str) -> str:
     """A sentence as it goes on after a connective: without one of its own, its first word small, ended by a stop."""
     text = _CONNECTIVE.sub("", text, count=1) if _CONNECTIVE.match(text) else text
-    first, space, rest = text.partition(" ")
-    if first.lower().strip(",") in _SMALL:
-        text = first.lower() + space + rest
+    first = _WORD.match(text)
+    if first and first[0].lower() in _SMALL:
+        text = first[0].lower() + text[first.end() :]
     return text if text.endswith((".", "!", "?")) else text + "."
 
 

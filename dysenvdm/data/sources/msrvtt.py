@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -77,7 +78,7 @@ def _content(path: Path) -> dict[str, list[dict[str, Any]]]:
 
 
 def _listed(path: Path) -> set[str]:
-    reader = csv.DictReader(read_text("data.source.test_list", path).splitlines())
+    reader = csv.DictReader(io.StringIO(read_text("data.source.test_list", path), newline=""))
     if "video_id" not in (reader.fieldnames or ()):
         raise UserError(f"data.source.test_list: {path} has no column 'video_id'; is it a list such as 1k-A?")
     return {row["video_id"] for row in reader}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dysenvdm.data.entries import Found
 from dysenvdm.data.section import WebVidSource
-from dysenvdm.data.sources.collecting import Collector, Folders, check_folder, read_text, shared_out
+from dysenvdm.data.sources.collecting import Collector, Folders, check_folder, shared_out
 from planners.dsg import UserError
 
 LAYOUT = "page_dir/videoid.mp4 (WebVid's downloader) or 00000/….mp4 beside ….json (video2dataset, unpacked)"
@@ -39,12 +39,18 @@ def find(source: WebVidSource, held_out: bool) -> Found:
 
 
 def _rows(key: str, path: Path) -> Iterator[tuple[int, Row]]:
-    reader = csv.DictReader(read_text(key, path).splitlines(keepends=True))
-    missing = {"videoid", "name"} - set(reader.fieldnames or ())
-    if missing:
-        raise UserError(f"{key}: {path} has no column {min(missing)!r}; is it WebVid's CSV?")
-    for row in reader:
-        yield reader.line_num, row
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file)
+            missing = {"videoid", "name"} - set(reader.fieldnames or ())
+            if missing:
+                raise UserError(f"{key}: {path} has no column {min(missing)!r}; is it WebVid's CSV?")
+            for row in reader:
+                yield reader.line_num, row
+    except OSError as error:
+        raise UserError(f"{key}: {path} cannot be read ({error.strerror})") from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{key}: {path} is no CSV in UTF-8 ({error}); is it the official file?") from None
 
 
 def _ids(path: Path) -> set[str]:

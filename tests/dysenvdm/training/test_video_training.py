@@ -150,6 +150,17 @@ def test_an_empty_scene_is_kept_empty(tmp_path: Path, clips: Path) -> None:
         assert not phase._dropped(sample, np.random.default_rng(draw))[1].objects
 
 
+def test_a_caption_that_is_too_long_is_said_before_the_first_step(tmp_path: Path, clips: Path) -> None:
+    path = clips / "2.txt"
+    words = path.read_text()
+    path.write_text("a girl walks to the box " * 20)
+    try:
+        with pytest.raises(UserError, match=r"model\.max_tokens: 2\.mp4: a caption has more than 64 tokens"):
+            run(recipe_file(tmp_path, clips, "denoiser"), [])
+    finally:
+        path.write_text(words)
+
+
 def test_the_foreground_lies_on_any_grid() -> None:
     cells = np.random.default_rng(0).random((3, 16, 16)) < 0.5
     assert np.array_equal(on_grid(cells, 16, 16), cells)

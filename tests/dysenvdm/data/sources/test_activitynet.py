@@ -102,5 +102,8 @@ def test_another_json_is_an_error(source: ActivityNetSource) -> None:
 
 
 def test_connectives_are_not_doubled_and_names_keep_their_capital() -> None:
-    parts = tuple((float(i), i + 1.0, text) for i, text in enumerate(["He sits", "Next, he eats!", "Bob leaves."]))
-    assert joined(parts) == "First, he sits. Then he eats! Then Bob leaves."
+    parts = tuple(
+        (float(i), i + 1.0, text)
+        for i, text in enumerate(["He sits", "Next, he eats!", "After,all leave.", "Bob leaves."])
+    )
+    assert joined(parts) == "First, he sits. Then he eats! Then after,all leave. Then Bob leaves."

@@ -76,9 +76,19 @@ def test_what_is_wrong_with_a_row_is_said(source: WebVidSource) -> None:
     assert reasons[2][2] == "000001_000050/99.mp4"
 
 
-def test_another_csv_is_an_error(source: WebVidSource) -> None:
-    source.annotations.write_text("id,text\n1,a\n")
-    with pytest.raises(UserError, match=r"data\.source\.annotations: .* has no column 'name'"):
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"id,text\n1,a\n", "has no column 'name'"),
+        (b"videoid,name\n1,caf\xe9\n", "is no CSV in UTF-8"),
+        (None, "cannot be"),
+    ],
+)
+def test_another_csv_is_an_error(source: WebVidSource, content: bytes | None, message: str) -> None:
+    source.annotations.unlink()
+    if content is not None:
+        source.annotations.write_bytes(content)
+    with pytest.raises(UserError, match=rf"data\.source\.annotations: .* {message}"):
         find(source, held_out=False)
 
 
