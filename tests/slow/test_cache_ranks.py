@@ -12,6 +12,7 @@ import yaml
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_two_ranks_make_the_files_that_one_process_makes(tmp_path: Path) -> None:
     recipe = {
         "name": "micro",
