@@ -23,10 +23,8 @@ def cache(
     repair: Annotated[
         bool, typer.Option("--repair", help="Read all that is there and make damaged shards anew.")
     ] = False,
-    local_rank: Annotated[int, typer.Option("--local_rank", hidden=True)] = 0,
 ) -> None:
     """Make a recipe's caches on this process; on many ranks: deepspeed --module dysenvdm.cli.cache RECIPE."""
-    del local_rank  # given by the launcher; the environment says the same
     from dysenvdm.studies.scene_planning import CorpusPlanner
     from dysenvdm.training.caching import make_caches
 
@@ -42,4 +40,5 @@ def cache(
 if __name__ == "__main__":
     from dysenvdm.cli.main import main
 
-    main(["cache", *sys.argv[1:]])
+    # The launcher gives every process its --local_rank; the environment says the same.
+    main(["cache", *(argument for argument in sys.argv[1:] if not argument.startswith("--local_rank"))])

@@ -257,15 +257,7 @@ class Caching:
             with self.ranks.together():
                 for path in repair(store) if self.ranks.first else ():
                     console.print(f"damaged, made anew: {path}", style="yellow", highlight=False, soft_wrap=True)
-        with _progress(enabled=self.ranks.first) as progress:
-            tasks: dict[str, Any] = {}
-
-            def on_progress(kind: str, done: int, total: int) -> None:
-                if kind not in tasks:
-                    of_all = "" if self.ranks.world == 1 else f" (one rank's of {self.ranks.world})"
-                    tasks[kind] = progress.add_task(f"{kind}{of_all}", total=total)
-                progress.update(tasks[kind], completed=done)
-
+        with _progress(self.ranks) as on_progress:
             items = fill(store, make, self.ranks, on_progress)
         self.opened.append(items)
         return items
@@ -327,9 +319,21 @@ def _digest(captions: Sequence[str]) -> str:
 
 
 @contextmanager
-def _progress(*, enabled: bool) -> Iterator[Progress]:
+def _progress(ranks: Ranks) -> Iterator[Callable[[str, int, int], None]]:
+    """A bar on the first rank, from the moment there is anything to do."""
     columns = (
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
     )  # fmt: skip
-    with Progress(*columns, console=console, disable=not enabled) as progress:
-        yield progress
+    bar = Progress(*columns, console=console, disable=not ranks.first)
+
+    def on_progress(kind: str, done: int, total: int) -> None:
+        if not bar.task_ids:
+            bar.start()
+            bar.add_task(kind if ranks.world == 1 else f"{kind} (one rank's of {ranks.world})")
+        bar.update(bar.task_ids[0], completed=done, total=total)
+
+    try:
+        yield on_progress
+    finally:
+        if bar.task_ids:
+            bar.stop()

@@ -84,6 +84,8 @@ def _make(store: Store, shards: Sequence[int], make: Make, on_progress: Progress
     if not shards:
         return
     done, total = 0, sum(len(store.numbers(shard)) for shard in shards)
+    if on_progress:
+        on_progress(store.kind, done, total)
     made = make([store.numbers(shard) for shard in shards])
     for shard, items in zip(shards, made, strict=True):
         write_shard(store, shard, items)

@@ -19,6 +19,7 @@ from dysenvdm.data.steps import Curriculum, Steps
 from dysenvdm.training import caching
 from dysenvdm.training.autoencoder import AutoencoderPhase
 from dysenvdm.training.caching import Caching, Prepared, report
+from dysenvdm.training.denoiser import DenoiserPhase
 from dysenvdm.training.frozen import FrozenParts
 from dysenvdm.training.recipe import Recipe, load_recipe
 from planners.dsg import DynamicSceneGraph, UserError
@@ -138,6 +139,17 @@ def test_latents_in_memory_are_those_that_are_mapped(recipe_of: Callable[..., Re
         assert again.item == sample.item
         assert torch.equal(latents[again.item], sample.latents)
     assert {sample.item % 2 for sample in mapped} == {0, 1}, "both draws are seen"
+
+
+def test_a_denoiser_sees_the_same_latents_from_memory_and_from_the_map(recipe_of: Callable[..., Recipe]) -> None:
+    seen = []
+    for value in ("true", "false"):
+        phase = DenoiserPhase(recipe_of("denoiser", f"data.caching.in_memory={value}"), torch.device("cpu"))
+        samples = [replace(phase.read(clip, 0, np.random.default_rng(0)), shown=(1, 4)) for clip in (3, 0)]
+        inputs = phase.collate(samples)
+        assert ("items" in inputs) == (value == "true")
+        seen.append(phase._latents(inputs))
+    assert torch.equal(*seen)
 
 
 def test_text_features_are_the_encoders_for_every_caption_that_training_meets(recipe_of: Callable[..., Recipe]) -> None:
