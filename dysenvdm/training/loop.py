@@ -27,6 +27,7 @@ from dysenvdm.training.logs import RunLog, draw_curves
 from dysenvdm.training.ranks import join_ranks
 from dysenvdm.training.recipe import Recipe, check_run_folder, load_recipe, write_recipe
 from dysenvdm.training.sections import TrainSection
+from dysenvdm.training.zero import without_hooks
 from planners.dsg import UserError
 
 console = Console(stderr=True)
@@ -89,10 +90,8 @@ def run(recipe_path: str | Path, overrides: list[str]) -> Path:
     trainer.resume()
     trainer.train()
     folder = recipe.run / "model"
+    trainer.export(folder)
     if rank == 0:
-        phase.module.float()  # the averages are fp32, whatever precision trained them
-        with trainer.averaged():
-            phase.export(folder)
         draw_curves(recipe.run)
         console.print(f"exported to {folder}")
     dist.barrier()
@@ -126,7 +125,9 @@ class Trainer:
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: learning_rate_factor(step, recipe.train, self.seconds)
         )
-        self.ema = ExponentialMovingAverage(phase.module, recipe.train.ema, recipe.train.ema_every)
+        self.ema = ExponentialMovingAverage(
+            phase.module, recipe.train.ema, recipe.train.ema_every, rank=rank, world=world
+        )
         self.engine, *_ = deepspeed.initialize(
             model=phase.module, optimizer=optimizer, lr_scheduler=schedule, config=self._deepspeed_config(micro)
         )
@@ -152,15 +153,18 @@ class Trainer:
             return
         _, state = self.engine.load_checkpoint(str(folder))
         self.step, self.seconds = state["step"], state["seconds"]
-        self.ema.load_state_dict(state["ema"])
+        shares = sorted((folder / (folder / "latest").read_text()).glob("ema-rank*.pt"))
+        self.ema.load_state_dict([torch.load(path, map_location="cpu", weights_only=True) for path in shares])
         if self.rank == 0:
             console.print(f"resuming {self.recipe.name} at step {self.step}")
 
     def checkpoint(self) -> None:
         """Save all of the run's state; DeepSpeed names it ``latest`` only when every rank has written."""
         folder = self.recipe.run / "checkpoints"
-        state = {"step": self.step, "seconds": self.seconds, "ema": self.ema.state_dict()}
-        self.engine.save_checkpoint(str(folder), tag=f"step-{self.step:07d}", client_state=state)
+        state, tag = {"step": self.step, "seconds": self.seconds}, f"step-{self.step:07d}"
+        (folder / tag).mkdir(parents=True, exist_ok=True)
+        torch.save(self.ema.state_dict(), folder / tag / f"ema-rank{self.rank:05d}.pt")
+        self.engine.save_checkpoint(str(folder), tag=tag, client_state=state)
         if self.rank == 0:
             for old in sorted(folder.glob("step-*"))[: -self.recipe.log.keep]:
                 shutil.rmtree(old)
@@ -225,21 +229,31 @@ class Trainer:
     def _look(self, log: RunLog, *, last: bool) -> None:
         recipe, due = self.recipe.log, lambda every: last or self.step % every == 0
         if due(recipe.validate_every) or due(recipe.sample_every):
-            if self.rank == 0:
-                with self.averaged():
-                    if due(recipe.validate_every):
-                        log.scalars(self.step, "validation", self.phase.validate())
-                    if due(recipe.sample_every):
-                        log.sheet(self.step, self.phase.sheet())
-            dist.barrier()
+            with self.averaged():
+                if self.rank == 0 and due(recipe.validate_every):
+                    log.scalars(self.step, "validation", self.phase.validate())
+                if self.rank == 0 and due(recipe.sample_every):
+                    log.sheet(self.step, self.phase.sheet())
+                dist.barrier()
         if due(recipe.checkpoint_every):
             self.checkpoint()
 
+    def export(self, folder: Path) -> None:
+        """What the run is for, from the averages; the end of training."""
+        self.engine.eval()
+        with without_hooks(self.engine), self.ema.applied(self.phase.module, in_fp32=True):
+            if self.rank == 0:
+                self.phase.export(folder)
+            dist.barrier()
+
     @contextmanager
     def averaged(self) -> Iterator[None]:
-        """Within the block the phase's module is in evaluation mode and has the averaged weights."""
+        """Within the block the phase's module is in evaluation mode and has the averaged weights, whole.
+
+        All ranks must enter and leave it; within, each may do without the others.
+        """
         self.engine.eval()
-        with self.ema.applied(self.phase.module), torch.no_grad():
+        with without_hooks(self.engine), self.ema.applied(self.phase.module):
             yield
 
 
