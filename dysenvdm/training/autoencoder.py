@@ -84,7 +84,7 @@ class AutoencoderPhase:
         self.vae = build_vae(recipe.model.preset).to(device)
         self.module = AutoencoderLoss(self.vae, recipe.loss)
         corpus = open_corpus(recipe.data)
-        self.read = corpus.read
+        self.read, self.name = corpus.read, corpus.name
         self.held_out = stills_of(corpus.held_out())
 
     def collate(self, samples: list[Sample]) -> dict[str, Any]:

@@ -107,6 +107,19 @@ class DenoiserLoss(nn.Module):
         return per_sample.mean(), {"error": error.mean(), "error_actors": of_actors.mean()}
 
 
+def read_prompts(prompts: list[str] | Path) -> list[tuple[str, DynamicSceneGraph]]:
+    """Captions with their scenes, of the recipe's ``log.prompts``; raises :class:`UserError`."""
+    if isinstance(prompts, Path):
+        try:
+            lines = prompts.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise UserError(f"log.prompts: {prompts} cannot be read ({reason})") from None
+        prompts = [line for line in lines if line.strip()]
+    scenes = [DynamicSceneGraph.load(p) if p.endswith(".json") else EMPTY_SCENE.replace(prompt=p) for p in prompts]
+    return [(scene.prompt, scene) for scene in scenes]
+
+
 class DenoiserPhase:
     """Trains UNet and scene adapter of the recipe's preset behind a frozen autoencoder and a frozen text encoder."""
 
@@ -148,11 +161,13 @@ class DenoiserPhase:
         ).to(device)
         if recipe.model.init:
             self._start_from(recipe.model.init)
+        self.prompts = read_prompts(recipe.log.prompts)
         self._known: dict[str, Tensor] = {}
         self.scheduler = build_scheduler()
         self.module = DenoiserLoss(self.unet, self.scene_adapter, self.scheduler.alphas_cumprod.to(device), recipe.loss)
         self.corpus: CachedCorpus | None = None
         self.read: Read = self.source.read
+        self.name = self.source.name
         if data.cache:
             self.corpus = cached_corpus(
                 recipe.run / "corpus.safetensors",
@@ -206,12 +221,16 @@ class DenoiserPhase:
                 )
                 for frames in (len(sample.shown), 1)
             )
-            noises.append(mixed_noise(own, common, self.recipe.train.shared_noise))
+            noise = mixed_noise(own, common, self.recipe.train.shared_noise)
             drawn = int(rng.integers(len(self.scheduler.alphas_cumprod)))
             chosen.append(drawn if timestep is None else timestep)
             caption, dsg = self._dropped(sample, rng) if timestep is None else (sample.caption, sample.dsg)
             captions.append(caption)
             dsgs.append(dsg)
+            if timestep is None and self.recipe.loss.offset_noise:
+                offset = rng.standard_normal((len(noise), 1, 1, 1), dtype=np.float32)
+                noise = noise + self.recipe.loss.offset_noise * torch.from_numpy(offset)
+            noises.append(noise)
         texts, scene = SceneTensors.numbered(dsgs, self.scene_adapter.positions)
         inputs = {
             "captions": captions,
@@ -312,18 +331,24 @@ class DenoiserPhase:
         )
 
     def sheet(self, count: int = 4) -> Image.Image:
-        """Contact sheets of the first held-out captions and gold DSGs, generated with fixed seeds, below each other."""
-        samples = self.held_out[:count]
+        """Contact sheets, generated with fixed seeds, below each other.
+
+        Of the first held-out captions with their gold DSGs, and of the recipe's prompts.
+        """
+        drawn = [(sample.caption, sample.dsg) for sample in self.held_out[:count]] + self.prompts
         pipeline = self.pipeline()
         pipeline.set_progress_bar_config(disable=True)
-        videos = pipeline(
-            [sample.caption for sample in samples],
-            [sample.dsg for sample in samples],
-            num_frames=self.recipe.data.frames,
-            num_inference_steps=self.recipe.log.sample_steps,
-            seeds=list(range(len(samples))),
-        )
-        sheets = [contact_sheet(video, sample.dsg, scale=2) for video, sample in zip(videos, samples, strict=True)]
+        sheets = []
+        for first in range(0, len(drawn), count):
+            captions, dsgs = zip(*drawn[first : first + count], strict=True)
+            videos = pipeline(
+                captions,
+                dsgs,
+                num_frames=self.recipe.data.frames,
+                num_inference_steps=self.recipe.log.sample_steps,
+                seeds=list(range(first, first + len(captions))),
+            )
+            sheets += [contact_sheet(video, dsg, scale=2) for video, dsg in zip(videos, dsgs, strict=True)]
         whole = Image.new("RGB", (max(s.width for s in sheets), sum(s.height for s in sheets)), "white")
         top = 0
         for sheet in sheets:

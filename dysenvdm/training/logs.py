@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from dysenvdm.training.sections import LogSection
+from planners.dsg import UserError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -15,10 +20,11 @@ if TYPE_CHECKING:
 class RunLog:
     """``log.jsonl``, ``tensorboard/`` and ``samples/step-000500.png`` in a run's folder; other ranks write nothing.
 
-    ``board=False`` leaves out TensorBoard.
+    ``board=False`` leaves out TensorBoard; with ``wandb``, a run's name, Weights & Biases writes into ``wandb/`` beside
+    them, offline.
     """
 
-    def __init__(self, folder: Path, *, writes: bool, board: bool = True) -> None:
+    def __init__(self, folder: Path, *, writes: bool, board: bool = True, wandb: str | None = None) -> None:
         self.folder, self.writes = folder, writes
         self._board: Any = None
         if writes:
@@ -28,6 +34,7 @@ class RunLog:
             from torch.utils.tensorboard import SummaryWriter
 
             self._board = SummaryWriter(str(folder / "tensorboard"))
+        self._wandb = _open_wandb(folder, wandb) if writes and wandb else None
 
     def scalars(self, step: int, kind: str, values: dict[str, float]) -> None:
         """One line ``{"step", "kind", "time", ...values}`` and a TensorBoard point per value."""
@@ -38,6 +45,8 @@ class RunLog:
         if self._board:
             for name, value in values.items():
                 self._board.add_scalar(f"{kind}/{name}", value, step)
+        if self._wandb:
+            self._wandb.log({f"{kind}/{name}": value for name, value in values.items()}, step=step)
 
     def sheet(self, step: int, image: Image) -> None:
         if self.writes:
@@ -49,6 +58,21 @@ class RunLog:
             self._file.close()
         if self._board:
             self._board.close()
+        if self._wandb:
+            self._wandb.finish()
+
+
+def check_installed(log: LogSection) -> None:
+    """Raise :class:`UserError` where the log section asks for what is not installed."""
+    if log.wandb and find_spec("wandb") is None:
+        raise UserError("log.wandb: the package wandb is not installed; run: pip install wandb, or leave it out")
+
+
+def _open_wandb(folder: Path, name: str) -> Any:
+    import wandb
+
+    os.environ["WANDB_MODE"] = "offline"  # whatever a user's own settings say: nothing here calls out
+    return wandb.init(project="dysenvdm", name=name, dir=folder, mode="offline", id=name, resume="allow")
 
 
 def read_log(folder: Path) -> list[dict[str, Any]]:
