@@ -1,4 +1,4 @@
-"""What test_training_ranks.py starts on each of two ranks: recipe files, one after the other, in one process group."""
+"""What test_ranks.py starts on each of two ranks: recipe files, one after the other, in one process group."""
 
 import sys
 
