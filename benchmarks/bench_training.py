@@ -14,7 +14,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from benchmarks.rows import Row, paired_ratios
+from benchmarks.rows import Row, paired_ratios, seconds
 
 PAIRS = 9
 STEPS = 4
@@ -233,9 +233,7 @@ def _measured(
         found: list[dict[str, float]] = []
         for _ in range(PAIRS):
             trainer.throughput.restart()
-            steps()
-            for _ in range(2):
-                trainer.throughput.stepped(batch)
+            trainer.throughput.stepped(2 * batch, seconds(steps))
             found.append(trainer.throughput.figures())
         del trainer
     figures = {key: tuple(one[key] for one in found) for key in found[0]}

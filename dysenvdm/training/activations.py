@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -16,6 +17,7 @@ from torch.utils.checkpoint import checkpoint
 from dysenvdm.recurrent_gnn import MessagePassing
 from dysenvdm.rgtrm import GraphTransformerLayer
 from dysenvdm.scene_attention import SceneAttention
+from dysenvdm.training.throughput import recomputation
 
 LAYERS = (
     ResnetBlock2D, TemporalConvLayer, Transformer2DModel, TransformerTemporalModel, SceneAttention,
@@ -37,4 +39,6 @@ def checkpoint_activations(module: nn.Module) -> int:
 def _checkpointed(forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     if not torch.is_grad_enabled():
         return forward(*args, **kwargs)
-    return checkpoint(forward, *args, use_reentrant=False, **kwargs)
+    return checkpoint(
+        forward, *args, use_reentrant=False, context_fn=lambda: (nullcontext(), recomputation()), **kwargs
+    )

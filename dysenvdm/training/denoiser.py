@@ -231,7 +231,8 @@ class DenoiserPhase:
                 offset = rng.standard_normal((len(noise), 1, 1, 1), dtype=np.float32)
                 noise = noise + self.recipe.loss.offset_noise * torch.from_numpy(offset)
             noises.append(noise)
-        texts, scene = SceneTensors.numbered(dsgs, self.scene_adapter.positions)
+        # Two ticks, or a batch without scenes would not use RGTrm's memory, and its rank have no gradients for it.
+        texts, scene = SceneTensors.numbered(dsgs, self.scene_adapter.positions, ticks=2)
         inputs = {
             "captions": captions,
             "scene": (texts, scene),

@@ -148,7 +148,7 @@ class Trainer:
         with self.lack_named():
             self.engine = initialize(phase.module, optimizer, schedule, recipe, micro=micro, parts=self.parts)
         dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[self.precision]
-        self.throughput = Throughput(device, dtype, checkpointed=recipe.train.checkpoint_activations)
+        self.throughput = Throughput(device, dtype)
         self.step = 0
 
     # -- checkpoints -----------------------------------------------------------------------------------------------
@@ -194,15 +194,15 @@ class Trainer:
             loader = step_loader(
                 steps, self.step, stop, workers=data.workers, collate=self.phase.collate, parts=self.parts
             )
-            self.throughput.restart()
             lap = time.perf_counter()
             for batches in loader:
                 with self.lack_named():
                     values = self._optimize(batches)
                 self.step += 1
-                self.seconds += self._lasted(lap)
+                lasted = self._lasted(lap)
+                self.seconds += lasted
                 over = done(self.step, recipe.train, self.seconds) == 1
-                self.throughput.stepped(self.world * sum(len(batch.clips) for batch in batches))
+                self.throughput.stepped(self.world * sum(len(batch.clips) for batch in batches), lasted)
                 if self.step % recipe.log.every == 0:
                     speed = self.throughput.figures()
                     log.scalars(self.step, "train", {**values, "lr": self.engine.get_lr()[0], **speed})
@@ -230,9 +230,8 @@ class Trainer:
         for i, batch in enumerate(batches, start=1):
             inputs = self.phase.prepare(batch.inputs)
             shape = tuple(value.shape for value in inputs.values() if isinstance(value, Tensor))
-            with self.throughput.counting(shape) as passes:
+            with self.throughput.counting(shape):
                 loss, values = self.engine(**inputs)
-                passes.forward_done()
                 losses.append(loss.detach())
                 for name, value in {"loss": loss, **values}.items():
                     totals[name] = totals.get(name, 0) + value.detach().float() / self.parts

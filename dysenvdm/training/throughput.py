@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -28,16 +29,37 @@ def _wait(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-class FlopCounting:
-    """FLOPs of a forward and a backward pass: products and convolutions."""
+@dataclass
+class _Repeated:
+    """What of a counter's FLOPs was computed again."""
 
-    def __init__(self, counter: FlopCounterMode | None) -> None:
-        self.counter, self.forward = counter, 0
+    counter: FlopCounterMode
+    flops: int = 0
 
-    def forward_done(self) -> None:
-        """To be called between the passes."""
-        if self.counter is not None:
-            self.forward = self.counter.get_total_flops()
+
+_repeated: list[_Repeated] = []
+"""Of the counter at work, if one is."""
+
+
+@contextmanager
+def recomputation() -> Iterator[None]:
+    """Around what activation checkpointing computes again, which is no progress."""
+    before = [one.counter.get_total_flops() for one in _repeated]
+    try:
+        yield
+    finally:
+        for one, flops in zip(_repeated, before, strict=True):
+            one.flops += one.counter.get_total_flops() - flops
+
+
+@contextmanager
+def _counted() -> Iterator[_Repeated]:
+    with FlopCounterMode(display=False) as counter:
+        _repeated.append(_Repeated(counter))
+        try:
+            yield _repeated[-1]
+        finally:
+            _repeated.pop()
 
 
 class Throughput:
@@ -47,40 +69,39 @@ class Throughput:
     checkpointing computes again counts for nothing in it.
     """
 
-    def __init__(self, device: torch.device, dtype: torch.dtype, *, checkpointed: bool) -> None:
-        self.device, self.checkpointed = device, checkpointed
+    def __init__(self, device: torch.device, dtype: torch.dtype) -> None:
+        self.device = device
         self.peak = matmul_peak(device, dtype) if device.type == "cuda" else None
         self.known: dict[Hashable, int] = {}
         self.restart()
 
     def restart(self) -> None:
-        """What was before does not count, validation and checkpoints for example."""
-        self.since, self.steps, self.samples, self.flops = time.perf_counter(), 0, 0, 0
+        """Forget what was before."""
+        self.seconds, self.steps, self.samples, self.flops = 0.0, 0, 0, 0
         if self.peak:
             torch.cuda.reset_peak_memory_stats(self.device)
 
     @contextmanager
-    def counting(self, shape: Hashable) -> Iterator[FlopCounting]:
+    def counting(self, shape: Hashable) -> Iterator[None]:
         """Around a forward and a backward pass, whose FLOPs are counted the first time a ``shape`` of batch is met."""
         if self.peak is None or shape in self.known:
-            yield FlopCounting(None)
+            yield
         else:
-            with FlopCounterMode(display=False) as counter:
-                passes = FlopCounting(counter)
-                yield passes
-            self.known[shape] = counter.get_total_flops() - (passes.forward if self.checkpointed else 0)
+            with _counted() as count:
+                yield
+            self.known[shape] = count.counter.get_total_flops() - count.flops
         self.flops += self.known.get(shape, 0)
 
-    def stepped(self, samples: int) -> None:
-        """A step is over that saw so many samples on all ranks."""
+    def stepped(self, samples: int, seconds: float) -> None:
+        """A step is over that saw so many samples on all ranks and took so long."""
+        self.seconds += seconds
         self.steps, self.samples = self.steps + 1, self.samples + samples
 
     def figures(self) -> dict[str, float]:
         """Since the last call: seconds per step, samples per second; on GPUs MFU and this rank's memory peak in GB."""
-        seconds = time.perf_counter() - self.since
-        found = {"seconds_per_step": seconds / self.steps, "samples_per_second": self.samples / seconds}
+        found = {"seconds_per_step": self.seconds / self.steps, "samples_per_second": self.samples / self.seconds}
         if self.peak:
-            found["mfu"] = self.flops / seconds / self.peak
+            found["mfu"] = self.flops / self.seconds / self.peak
             found["memory_gb"] = torch.cuda.max_memory_allocated(self.device) / 1e9
         self.restart()
         return found

@@ -48,19 +48,19 @@ def recipe_file(folder: Path, name: str, steps: int = 4) -> Path:
     return path
 
 
-def start(arguments: list[str], store: Path) -> list[subprocess.Popen]:
+def start(arguments: list[str], store: Path, folder: Path) -> list[subprocess.Popen]:
+    """Two ranks; what they say is in ``folder``, rank0.txt and rank1.txt."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])
     shared = {**os.environ, "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "OMP_NUM_THREADS": "1"}
     shared |= {"DYSENVDM_HOME": str(store)}
-    return [
-        subprocess.Popen(
-            [sys.executable, *arguments], env={**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)},
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        )
-        for rank in range(2)
-    ]  # fmt: skip
+    ranks = []
+    for rank in range(2):
+        environment = {**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)}
+        with (folder / f"rank{rank}.txt").open("w") as said:
+            ranks.append(subprocess.Popen([sys.executable, *arguments], env=environment, stdout=said, stderr=said))
+    return ranks
 
 
 def log(folder: Path) -> list[dict[str, Any]]:
@@ -73,9 +73,9 @@ def log(folder: Path) -> list[dict[str, Any]]:
 def test_every_stage_trains_what_stage_0_trains(tmp_path: Path, store: Path) -> None:
     build_vae("micro").save_pretrained(tmp_path / "vae")
     recipes = [str(recipe_file(tmp_path, name)) for name in STAGES]
-    ranks = start([str(Path(__file__).with_name("two_ranks.py")), *recipes], store)
-    outputs = [rank.communicate(timeout=1400)[0] for rank in ranks]
-    assert [rank.returncode for rank in ranks] == [0, 0], outputs[0][-3000:] + outputs[1][-3000:]
+    ranks = start([str(Path(__file__).with_name("two_ranks.py")), *recipes], store, tmp_path)
+    codes = [rank.wait(timeout=1400) for rank in ranks]
+    assert codes == [0, 0], [(tmp_path / f"rank{rank}.txt").read_text()[-3000:] for rank in range(2)]
     for name in STAGES:
         twin = "0-none" if "none" in name else "0"
         for ours, theirs in zip(log(tmp_path / name), log(tmp_path / twin), strict=True):
@@ -94,21 +94,22 @@ def test_a_rank_that_is_killed_ends_the_other_with_one_line_that_names_it(
 ) -> None:
     build_vae("micro").save_pretrained(tmp_path / "vae")
     recipe = recipe_file(tmp_path, "0", steps=100_000)
-    ranks = start(["-m", "dysenvdm.training", str(recipe)], store)
+    ranks = start(["-m", "dysenvdm.training", str(recipe)], store, tmp_path)
     written = tmp_path / "0" / "log.jsonl"
     try:
         for _ in range(600):
             if written.exists() and written.read_text().count("\n") > 3:
                 break
-            assert all(rank.poll() is None for rank in ranks), ranks[0].communicate()[0][-2000:]
+            assert all(rank.poll() is None for rank in ranks), (tmp_path / "rank0.txt").read_text()[-2000:]
             time.sleep(0.5)
         ranks[killed].send_signal(signal.SIGKILL)
-        output, _ = ranks[1 - killed].communicate(timeout=60)
+        ranks[1 - killed].wait(timeout=60)
     finally:
         for rank in ranks:
             rank.kill()
             rank.wait()
     assert ranks[1 - killed].returncode == 1
+    output = (tmp_path / f"rank{1 - killed}.txt").read_text()
     errors = [line for line in output.splitlines() if line.startswith("error:")]
     assert len(errors) == 1, output[-2000:]
     assert f"rank {killed} died without a word" in errors[0]
