@@ -75,7 +75,7 @@ class PlainLoop:
             if self.low:
                 torch._foreach_copy_(self.computes, self.masters)
             torch._foreach_lerp_(self.averages, [p.detach() for p in stepped], 1 - self.train.ema)
-        return float(loss)
+        return loss.item()
 
 
 def _trainer(phase: FixedPhase, **settings: Any) -> Any:

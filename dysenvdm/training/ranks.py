@@ -108,9 +108,10 @@ def say(error: str) -> None:
     """Print one line to stderr, once for all ranks that say the same, and let the others know that it was said."""
     store, rank = _store(), int(os.environ.get("RANK", "0"))
     several = int(os.environ.get("WORLD_SIZE", "1")) > 1
-    first = os.environ.get("LOCAL_RANK", "0") == "0" or rank == 1  # unless the store knows better
+    first = os.environ.get("LOCAL_RANK", "0") == "0"
     if store is not None and several:
-        with suppress(RuntimeError):  # the store is gone with rank 0
+        first = rank == 1  # where the store is gone with rank 0
+        with suppress(RuntimeError):
             first = store.add(f"said/{hashlib.sha256(error.encode()).hexdigest()}", 1) == 1
             store.add("explained", 1)
     if first:
