@@ -33,6 +33,7 @@ from dysenvdm.text import TextEncoder
 from dysenvdm.training.autoencoder import reconstruction_psnr, stills_of, to_images
 from dysenvdm.training.recipe import Recipe
 from dysenvdm.training.sections import LossSection
+from dysenvdm.training.zero import zero_stage
 from planners.dsg import DynamicSceneGraph, UserError
 
 VALIDATION_TIMESTEPS = (100, 300, 500, 700, 900)
@@ -168,6 +169,9 @@ class DenoiserPhase:
         self.corpus: CachedCorpus | None = None
         self.read: Read = self.source.read
         self.name = self.source.name
+        # As many ticks in every batch: RGTrm calls its memory once per tick, and under ZeRO all ranks must call the same
+        # layers. (Two at least, or the memory would not be used at all.)
+        self.ticks = max(2, data.ticks)
         if data.cache:
             self.corpus = cached_corpus(
                 recipe.run / "corpus.safetensors",
@@ -231,8 +235,7 @@ class DenoiserPhase:
                 offset = rng.standard_normal((len(noise), 1, 1, 1), dtype=np.float32)
                 noise = noise + self.recipe.loss.offset_noise * torch.from_numpy(offset)
             noises.append(noise)
-        # Two ticks, or a batch without scenes would not use RGTrm's memory, and its rank have no gradients for it.
-        texts, scene = SceneTensors.numbered(dsgs, self.scene_adapter.positions, ticks=2)
+        texts, scene = SceneTensors.numbered(dsgs, self.scene_adapter.positions, self.ticks)
         inputs = {
             "captions": captions,
             "scene": (texts, scene),
@@ -249,6 +252,9 @@ class DenoiserPhase:
     def prepare(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """Inputs of :class:`DenoiserLoss`."""
         texts, scene = inputs["scene"]
+        longest = scene.active.shape[1]
+        if longest > self.ticks and zero_stage(self.recipe) == 3:
+            raise UserError(f"data.ticks: a scene graph has {longest}; ZeRO 3 needs that number, of the longest, there")
         tensors = ("noise", "timesteps", "foreground", "shown")
         return {
             **{name: inputs[name].to(self.device, non_blocking=True) for name in tensors},

@@ -294,3 +294,12 @@ def test_every_weight_has_a_gradient_whatever_scenes_a_batch_has(scenes: str, ph
     loss, _ = phase.module(**phase.prepare(phase.collate(given, 500)))
     loss.backward()
     assert [name for name, p in phase.module.named_parameters() if p.grad is None] == []
+
+
+def test_under_zero_3_a_scene_longer_than_said_is_refused(phase: DenoiserPhase) -> None:
+    """Its rank would call RGTrm's layers more often than the others do."""
+    given = [replace(sample, dsg=sample.dsg.replace(ticks=9)) for sample in samples(phase, render=False)]
+    phase.prepare(phase.collate(given, 500))
+    phase.recipe.deepspeed["zero_optimization"] = {"stage": 3}
+    with pytest.raises(UserError, match=r"data\.ticks: a scene graph has 9"):
+        phase.prepare(phase.collate(given, 500))
