@@ -19,6 +19,8 @@ from benchmarks.rows import Row, paired_ratios, seconds
 PAIRS = 9
 STEPS = 4
 """Optimizer steps on each side of a pair."""
+CPU_SIZE = "nano"
+"""What is measured on a CPU, and of ZeRO and activation checkpointing everywhere."""
 OVERHEAD = 1.05
 MFU = 40.0
 
@@ -148,7 +150,7 @@ def denoiser(
 
 def _overhead(device: torch.device) -> list[Row]:
     batch = 32 if device.type == "cuda" else 4
-    size = "tiny" if device.type == "cuda" else "nano"
+    size = "tiny" if device.type == "cuda" else CPU_SIZE
     module, inputs = denoiser(size, device, batch)
     plain = PlainLoop(copy.deepcopy(module), inputs, _recipe(batch=batch).train)
     phase = FixedPhase(module, inputs)
@@ -166,11 +168,15 @@ def _stages(device: torch.device) -> list[Row]:
     """One rank: what the stages' own work costs, without what the ranks of a node tell each other."""
     sides = {}
     for stage in range(4):
-        module, inputs = denoiser("nano", device, 4)
+        module, inputs = denoiser(CPU_SIZE, device, 4)
         phase = FixedPhase(module, inputs)
         sides[stage] = _steps(_trainer(phase, zero={"stage": stage}), phase, 4, count=2)
     return [
-        Row(f"nano: a step of ZeRO {stage} / of ZeRO 0, one rank", "", paired_ratios(sides[stage], sides[0], PAIRS))
+        Row(
+            f"{CPU_SIZE}: a step of ZeRO {stage} / of ZeRO 0, one rank",
+            "",
+            paired_ratios(sides[stage], sides[0], PAIRS),
+        )
         for stage in (1, 2, 3)
     ]
 
@@ -179,7 +185,7 @@ def _checkpointing(device: torch.device) -> list[Row]:
     """Time of a step, and what is kept for the backward pass, with activation checkpointing over without."""
     from dysenvdm.training.activations import checkpoint_activations
 
-    plain, inputs = denoiser("nano", device, 4)
+    plain, inputs = denoiser(CPU_SIZE, device, 4)
     checkpointed = copy.deepcopy(plain)
     checkpoint_activations(checkpointed)
 
@@ -193,8 +199,8 @@ def _checkpointing(device: torch.device) -> list[Row]:
     times = paired_ratios(steps(checkpointed), steps(plain), PAIRS)
     kept = [_kept_bytes(module, inputs) for module in (checkpointed, plain)]
     return [
-        Row("nano: a step with activation checkpointing / without", "", times),
-        Row("nano: kept for the backward pass, with it / without", "", (kept[0] / kept[1],)),
+        Row(f"{CPU_SIZE}: a step with activation checkpointing / without", "", times),
+        Row(f"{CPU_SIZE}: kept for the backward pass, with it / without", "", (kept[0] / kept[1],)),
     ]
 
 

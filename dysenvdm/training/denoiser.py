@@ -169,8 +169,8 @@ class DenoiserPhase:
         self.corpus: CachedCorpus | None = None
         self.read: Read = self.source.read
         self.name = self.source.name
-        # As many ticks in every batch: RGTrm calls its memory once per tick, and under ZeRO all ranks must call the same
-        # layers. (Two at least, or the memory would not be used at all.)
+        # As many ticks in every batch: RGTrm calls its memory once per tick, and under ZeRO all ranks must call the
+        # same layers. (Two at least, or the memory would not be used at all.)
         self.ticks = max(2, data.ticks)
         if data.cache:
             self.corpus = cached_corpus(
