@@ -15,7 +15,7 @@ from dysenvdm import __version__
 from dysenvdm.cli.console import out, say, say_warnings
 from planners.dsg import UserError
 
-COMMANDS = ("generate", "plan", "dsg", "planners", "models", "backbone", "stage", "train", "doctor")
+COMMANDS = ("generate", "plan", "dsg", "planners", "models", "backbone", "stage", "train", "export", "doctor")
 """In the order of ``--help``; each is a module of this folder with a typer ``app``."""
 
 OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "DO_NOT_TRACK": "1", "VLLM_NO_USAGE_STATS": "1"}

@@ -79,6 +79,8 @@ class AutoencoderLoss(nn.Module):
 class AutoencoderPhase:
     """Trains ``AutoencoderKL`` of the recipe's preset; a batch of k clips gives 4 k images."""
 
+    export_dtype = torch.float32
+
     def __init__(self, recipe: Recipe, device: torch.device) -> None:
         self.seed, self.device = recipe.seed, device
         self.vae = build_vae(recipe.model.preset).to(device)
@@ -123,4 +125,4 @@ class AutoencoderPhase:
         images = to_images(self.held_out).to(self.device, self.vae.dtype)
         spread = torch.cat([self.vae.encode(part).latent_dist.mean.float() for part in images.split(32)]).std().item()
         self.vae.register_to_config(scaling_factor=1 / spread)
-        self.vae.save_pretrained(folder, safe_serialization=True)
+        self.vae.to(self.export_dtype).save_pretrained(folder, safe_serialization=True)

@@ -124,6 +124,8 @@ def read_prompts(prompts: list[str] | Path) -> list[tuple[str, DynamicSceneGraph
 class DenoiserPhase:
     """Trains UNet and scene adapter of the recipe's preset behind a frozen autoencoder and a frozen text encoder."""
 
+    export_dtype = torch.float16
+
     def __init__(self, recipe: Recipe, device: torch.device) -> None:
         self.recipe, self.device = recipe, device
         data = recipe.data
@@ -370,11 +372,11 @@ class DenoiserPhase:
         return sorted({label.lower() for dsg in dsgs for label in labels_of(dsg)})
 
     def export(self, folder: Path) -> None:
-        """Save the whole pipeline with 16-bit weights, and with the labels that it was trained on."""
+        """Save the whole pipeline in ``export_dtype``, and with the labels that it was trained on."""
         self.scene_adapter.register_to_config(trained_labels=self.trained_labels())
         pipeline = self.pipeline()
         for part in (pipeline.vae, pipeline.unet, pipeline.scene_adapter):
-            part.half()
+            part.to(self.export_dtype)
         pipeline.save_pretrained(folder, safe_serialization=True)
         for path in folder.glob("*/config.json"):  # diffusers notes where on this machine a part was loaded from
             config = json.loads(path.read_text(encoding="utf-8"))

@@ -7,7 +7,6 @@ uninterrupted one, and the batch of a step is the same on any number of ranks.
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -24,12 +23,15 @@ from torch import Tensor, nn
 
 from dysenvdm.data.samples import Read, Sample
 from dysenvdm.data.steps import Batch, Steps, step_loader
+from dysenvdm.files import disk_trouble
 from dysenvdm.training.activations import checkpoint_activations
+from dysenvdm.training.checkpoints import Checkpoints, check_best
 from dysenvdm.training.ema import ExponentialMovingAverage
 from dysenvdm.training.logs import RunLog, check_installed, draw_curves
 from dysenvdm.training.memory import lack_named
 from dysenvdm.training.ranks import join_ranks
-from dysenvdm.training.recipe import Recipe, check_run_folder, load_recipe, write_recipe
+from dysenvdm.training.recipe import Recipe, load_recipe
+from dysenvdm.training.run_folder import RunFolder
 from dysenvdm.training.sections import TrainSection
 from dysenvdm.training.throughput import Throughput
 from dysenvdm.training.zero import initialize, offloads_optimizer, precision_of, without_hooks
@@ -39,7 +41,10 @@ console = Console(stderr=True)
 
 
 class Phase(Protocol):
-    """What a recipe's ``phase`` must bring. ``validate`` and what follows run on rank 0, with the averaged weights."""
+    """What a recipe's ``phase`` must bring. ``validate`` and what follows run on rank 0, with the averaged weights.
+
+    One whose ``export`` heeds an attribute ``export_dtype`` can be exported in other precisions.
+    """
 
     @property
     def read(self) -> Read:
@@ -80,6 +85,7 @@ def build_phase(recipe: Recipe, device: torch.device) -> Phase:
     return DenoiserPhase(recipe, device)
 
 
+@disk_trouble()
 def run(recipe_path: str | Path, overrides: list[str]) -> Path:
     """Train a recipe to its end, resuming where its run folder has a checkpoint; returns the exported model folder.
 
@@ -92,7 +98,7 @@ def run(recipe_path: str | Path, overrides: list[str]) -> Path:
         raise UserError(
             f"train.batch_size: {recipe.train.batch_size} cannot be shared by {world} ranks; use a multiple"
         )
-    _claim_run_folder(recipe, rank)
+    claim = RunFolder(recipe, rank)
     torch.manual_seed(recipe.seed)
     phase = build_phase(recipe, device)
     trainer = Trainer(recipe, phase, rank, world)
@@ -109,6 +115,7 @@ def run(recipe_path: str | Path, overrides: list[str]) -> Path:
         draw_curves(recipe.run)
         console.print(f"exported to {folder}")
     dist.barrier()
+    claim.release()
     return folder
 
 
@@ -150,31 +157,19 @@ class Trainer:
         dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[self.precision]
         self.throughput = Throughput(device, dtype)
         self.step = 0
+        self.validation: dict[str, float] = {}
+        """Of this step, where it was validated."""
+        self.checkpoints = Checkpoints(recipe, self.engine, self.ema, rank=rank, world=world, precision=self.precision)
 
     # -- checkpoints -----------------------------------------------------------------------------------------------
 
     def resume(self) -> None:
-        """Load the newest complete checkpoint of the run folder, if there is one."""
-        folder = self.recipe.run / "checkpoints"
-        if not (folder / "latest").exists():
-            return
-        _, state = self.engine.load_checkpoint(str(folder))
-        self.step, self.seconds = state["step"], state["seconds"]
-        shares = sorted((folder / (folder / "latest").read_text()).glob("ema-rank*.pt"))
-        self.ema.load_state_dict([torch.load(path, map_location="cpu", weights_only=True) for path in shares])
-        if self.rank == 0:
-            console.print(f"resuming {self.recipe.name} at step {self.step}")
+        """Go on from the newest complete checkpoint of the run folder, if there is one."""
+        self.step, self.seconds = self.checkpoints.restore()
 
     def checkpoint(self) -> None:
-        """Save all of the run's state; DeepSpeed names it ``latest`` only when every rank has written."""
-        folder = self.recipe.run / "checkpoints"
-        state, tag = {"step": self.step, "seconds": self.seconds}, f"step-{self.step:07d}"
-        (folder / tag).mkdir(parents=True, exist_ok=True)
-        torch.save(self.ema.state_dict(), folder / tag / f"ema-rank{self.rank:05d}.pt")
-        self.engine.save_checkpoint(str(folder), tag=tag, client_state=state)
-        if self.rank == 0:
-            for old in sorted(folder.glob("step-*"))[: -self.recipe.log.keep]:
-                shutil.rmtree(old)
+        """Save all of the run's state."""
+        self.checkpoints.save(self.step, self.seconds, self.validation)
 
     # -- training --------------------------------------------------------------------------------------------------
 
@@ -274,10 +269,13 @@ class Trainer:
 
     def _look(self, log: RunLog, *, last: bool) -> None:
         recipe, due = self.recipe.log, lambda every: last or self.step % every == 0
+        self.validation = {}
         if due(recipe.validate_every) or due(recipe.sample_every):
             with self.averaged():
                 if self.rank == 0 and due(recipe.validate_every):
-                    log.scalars(self.step, "validation", self.phase.validate())
+                    self.validation = self.phase.validate()
+                    log.scalars(self.step, "validation", self.validation)
+                    check_best(recipe.keep_best, self.validation)
                 if self.rank == 0 and due(recipe.sample_every):
                     log.sheet(self.step, self.phase.sheet())
                 dist.barrier()
@@ -332,15 +330,6 @@ def _to_host(values: Tensor) -> Callable[[], Tensor]:
         return host
 
     return waited
-
-
-def _claim_run_folder(recipe: Recipe, rank: int) -> None:
-    """Write the resolved recipe into the run folder; refuse a folder that holds a run of something else."""
-    check_run_folder(recipe, recipe.run, ("name", "phase", "seed", "data", "model", "scene"))
-    dist.barrier()
-    if rank == 0:
-        write_recipe(recipe, recipe.run)
-    dist.barrier()
 
 
 def _progress(*, enabled: bool) -> Progress:

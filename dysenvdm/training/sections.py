@@ -147,6 +147,13 @@ class TrainSection(Section):
         )
 
 
+class KeepBest(Section):
+    """The checkpoint with the lowest (or highest) validation value ``name`` is kept beside the last ones."""
+
+    name: str
+    lowest: bool = True
+
+
 class LogSection(Section):
     """How often, in steps; how many checkpoints are kept; ``sample_steps``: denoising steps of a sample sheet.
 
@@ -159,6 +166,13 @@ class LogSection(Section):
     sample_every: int = Field(500, ge=1)
     checkpoint_every: int = Field(250, ge=1)
     keep: int = Field(2, ge=1)
+    keep_best: KeepBest | None = None
     sample_steps: int = Field(20, ge=1)
     prompts: list[str] | Path = Field(default_factory=list)
     wandb: bool = False
+
+    @model_validator(mode="after")
+    def _check(self) -> LogSection:
+        if self.keep_best and self.checkpoint_every % self.validate_every:
+            raise ValueError("keep_best: checkpoint_every must be a multiple of validate_every, or none can be judged")
+        return self
