@@ -125,4 +125,5 @@ class AutoencoderPhase:
         images = to_images(self.held_out).to(self.device, self.vae.dtype)
         spread = torch.cat([self.vae.encode(part).latent_dist.mean.float() for part in images.split(32)]).std().item()
         self.vae.register_to_config(scaling_factor=1 / spread)
-        self.vae.to(self.export_dtype).save_pretrained(folder, safe_serialization=True)
+        nn.Module.to(self.vae, self.export_dtype)  # diffusers' own warns of nothing
+        self.vae.save_pretrained(folder, safe_serialization=True)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import shutil
 from argparse import Namespace
 from collections.abc import Mapping
-from contextlib import redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout
 from datetime import UTC, datetime
 from functools import cached_property
 from io import StringIO
@@ -189,7 +189,7 @@ class Checkpoints:
             self.engine.load_checkpoint(str(self.folder), tag=checkpoint.folder.name, load_module_strict=False)
         if other_world and self.rank == 0:
             theirs = checkpoint.manifest.world
-            say(f"{checkpoint.folder} was written by {theirs} ranks; its states are shared out anew among {self.world}")
+            say(f"{checkpoint.folder}: ranks were {theirs} and are {self.world}; its states are shared out anew")
         self._restore_settings(groups, rates)
         self._take_shares(checkpoint)
 
@@ -212,7 +212,7 @@ class Checkpoints:
                 input_folder=str(checkpoint.folder), output_folder=str(universal), num_extract_workers=1,
                 num_merge_workers=1, keep_temp_folder=False, strict=True, inject_missing_state=True,
             )  # fmt: skip
-            with disk_trouble(universal), redirect_stdout(StringIO()):
+            with disk_trouble(universal), redirect_stdout(StringIO()), redirect_stderr(StringIO()):
                 convert(arguments)
         dist.barrier()
         config = self.engine._config

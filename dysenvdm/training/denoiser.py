@@ -376,7 +376,7 @@ class DenoiserPhase:
         self.scene_adapter.register_to_config(trained_labels=self.trained_labels())
         pipeline = self.pipeline()
         for part in (pipeline.vae, pipeline.unet, pipeline.scene_adapter):
-            part.to(self.export_dtype)
+            nn.Module.to(part, self.export_dtype)  # diffusers' own warns of nothing
         pipeline.save_pretrained(folder, safe_serialization=True)
         for path in folder.glob("*/config.json"):  # diffusers notes where on this machine a part was loaded from
             config = json.loads(path.read_text(encoding="utf-8"))
