@@ -61,10 +61,11 @@ class RunLog:
                 image.save(path)
 
     def close(self) -> None:
-        with disk_trouble(self.folder):
-            if self.writes:
+        if self.writes:
+            with disk_trouble(self.folder / "log.jsonl"):
                 self._file.close()
-            if self._board:
+        if self._board:
+            with disk_trouble(self.folder / "tensorboard"):
                 self._board.close()
         if self._wandb:
             self._wandb.finish()
