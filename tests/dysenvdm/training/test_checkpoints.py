@@ -122,6 +122,8 @@ def test_resumed_repeats_the_uninterrupted(uninterrupted: Path, cut: Path, capfd
     assert "resuming micro at step 3" in capfd.readouterr().err
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")  # torch of itself
+@pytest.mark.filterwarnings("ignore:.*torch.distributed:FutureWarning")  # DeepSpeed's calls
 def test_resumed_repeats_the_uninterrupted_under_zero_3(tmp_path: Path) -> None:
     partitioned = (
         "deepspeed.zero_optimization={stage: 3, reduce_bucket_size: 100000, stage3_prefetch_bucket_size: 100000}"
