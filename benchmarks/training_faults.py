@@ -63,10 +63,7 @@ class Run:
     def start(self, *, ranks: int = 1, before: Callable[[], None] = lambda: None) -> list[int]:
         """Fork the ranks; returns their process ids. ``before`` runs in each of them first."""
         recipe = self.file()
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = str(probe.getsockname()[1])
-        pids = []
+        port, pids = free_port(), []
         for rank in range(ranks):
             pid = os.fork()
             if pid == 0:
@@ -130,6 +127,12 @@ class Row:
         mean = sum(self.made_twice) / max(1, len(self.made_twice))
         again = f"{mean:.1f}, at most {max(self.made_twice, default=0)}"
         return f"| {self.fault} | {self.runs} | {self.ended} | {again} | {self.identical} |"
+
+
+def free_port() -> str:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return str(probe.getsockname()[1])
 
 
 def wait(pid: int) -> int:
@@ -219,7 +222,7 @@ def rank_dies(base: Path, draw: random.Random) -> Row:
     assert undisturbed.finish(ranks=2) == 0, undisturbed.output
     run = Run(base / "rank-dies")
     launch = [sys.executable, "-m", "deepspeed.launcher.runner", "--num_accelerators", "2", "--master_addr"]
-    launch += ["127.0.0.1", "--module", "dysenvdm.training", str(run.file())]
+    launch += ["127.0.0.1", "--master_port", free_port(), "--module", "dysenvdm.training", str(run.file())]
     with (run.folder / "output.txt").open("ab") as output:
         launcher = subprocess.Popen(launch, stdout=output, stderr=output)
         while launcher.poll() is None and not list((run.run / "checkpoints").glob("step-*")):

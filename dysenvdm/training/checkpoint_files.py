@@ -140,7 +140,7 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     try:
         manifest = Manifest.model_validate_json((folder / MANIFEST).read_bytes())
     except OSError:
-        raise UserError(f"{folder} is not complete (no {MANIFEST})") from None
+        raise UserError(f"{folder} is not complete (no {MANIFEST}; an older version wrote none)") from None
     except ValidationError:
         raise UserError(f"{folder} is damaged ({MANIFEST} cannot be read)") from None
     if manifest.format != FORMAT:

@@ -23,7 +23,7 @@ console = Console(stderr=True, highlight=False)
 
 MAY_CHANGE = (
     "run", "log", "data.workers", "deepspeed", "train.steps", "train.minutes", "train.lr", "train.warmup",
-    "train.cooldown", "train.clip", "train.micro_batch",
+    "train.cooldown", "train.clip", "train.micro_batch", "train.checkpoint_activations", "train.backend", "train.timeout",
 )  # fmt: skip
 """Keys and sections of a recipe that may have other values when a run is resumed."""
 STAGE = "deepspeed.zero_optimization.stage"
@@ -50,11 +50,13 @@ class RunFolder:
         owner = os.read(self._file, 1000).decode(errors="replace").strip()
         try:
             fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except (BlockingIOError, PermissionError):
             raise UserError(
                 f"{run}: {owner or 'another process'} trains in this folder; wait for its end, or choose another "
                 f"folder with --set run=FOLDER"
             ) from None
+        except OSError as error:
+            say(f"{run}: cannot be locked there ({error.strerror}); see to it that no other process trains in it")
         if owner:
             say(f"{run}: the run of {owner} ended before its time; going on from its last checkpoint")
         os.ftruncate(self._file, 0)
