@@ -23,7 +23,8 @@ console = Console(stderr=True, highlight=False)
 
 MAY_CHANGE = (
     "run", "log", "data.workers", "deepspeed", "train.steps", "train.minutes", "train.lr", "train.warmup",
-    "train.cooldown", "train.clip", "train.micro_batch", "train.checkpoint_activations", "train.backend", "train.timeout",
+    "train.cooldown", "train.clip", "train.micro_batch", "train.checkpoint_activations", "train.backend",
+    "train.timeout",
 )  # fmt: skip
 """Keys and sections of a recipe that may have other values when a run is resumed."""
 STAGE = "deepspeed.zero_optimization.stage"

@@ -123,15 +123,18 @@ def test_resumed_repeats_the_uninterrupted(uninterrupted: Path, cut: Path, capfd
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")  # torch of itself
 @pytest.mark.filterwarnings("ignore:.*torch.distributed:FutureWarning")  # DeepSpeed's calls
-def test_resumed_repeats_the_uninterrupted_under_zero_3(tmp_path: Path) -> None:
-    partitioned = (
-        "deepspeed.zero_optimization={stage: 3, reduce_bucket_size: 100000, stage3_prefetch_bucket_size: 100000}"
-    )
+@pytest.mark.parametrize(("stage", "precision"), [(3, "fp32"), (2, "fp32"), (1, "bf16"), (0, "bf16")])
+def test_resumed_repeats_the_uninterrupted_in_every_layout(stage: int, precision: str, tmp_path: Path) -> None:
+    # DeepSpeed's own bucket takes gigabytes.
+    layout = [f"deepspeed.zero_optimization={{stage: {stage}, reduce_bucket_size: 100000}}"]
+    layout += [f"train.precision={precision}", "train.steps=3"]
     recipe, other = recipe_file(tmp_path), tmp_path / "other"
-    run(recipe, [partitioned])
-    shutil.copytree(tmp_path / "run", other, ignore=shutil.ignore_patterns("model", "step-0000004", "step-0000003"))
-    run(recipe, [partitioned, f"run={other}"])
+    run(recipe, layout)
+    shutil.copytree(tmp_path / "run", other, ignore=shutil.ignore_patterns("model", "step-0000003"))
+    run(recipe, [*layout, f"run={other}"])
     assert_same_run(other, tmp_path / "run")
+    export_run(other, tmp_path / "raw", raw=True)
+    assert load_file(tmp_path / "raw" / "diffusion_pytorch_model.safetensors")["encoder.conv_in.weight"].any()
 
 
 def test_generators_go_on_where_they_were(tmp_path: Path) -> None:
