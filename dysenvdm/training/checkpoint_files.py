@@ -156,12 +156,13 @@ def read_checkpoint(folder: Path) -> Checkpoint:
 
 def find_checkpoints(run: Path) -> tuple[list[Checkpoint], dict[int, str]]:
     """The complete checkpoints of a run folder, oldest first, and of those that are not, by step, what is wrong."""
+    numbers = ((path.name.removeprefix("step-"), path) for path in (run / "checkpoints").glob("step-*"))
     whole, faults = [], {}
-    for folder in sorted((run / "checkpoints").glob("step-*")):
+    for step, folder in sorted((int(number), path) for number, path in numbers if number.isdecimal()):
         try:
             whole.append(read_checkpoint(folder))
         except UserError as error:
-            faults[int(folder.name.removeprefix("step-"))] = str(error)
+            faults[step] = str(error)
     return whole, faults
 
 
