@@ -249,7 +249,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
-    import torch.utils.tensorboard  # imported once, before the forks
+    import deepspeed  # noqa: F401 - all that takes its time is imported once, before the forks
+    import torch.utils.tensorboard
     from matplotlib import figure  # noqa: F401
 
     import dysenvdm.training.autoencoder  # noqa: F401

@@ -15,7 +15,7 @@ import pytest
 PLAY = """
 import json, os, sys
 os.environ["OMP_NUM_THREADS"] = "1"
-import torch
+import deepspeed, torch
 import dysenvdm.training.autoencoder, torch.utils.tensorboard
 from pathlib import Path
 from benchmarks.training_faults import RECIPE, Run
