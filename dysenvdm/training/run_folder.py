@@ -22,7 +22,8 @@ from planners.dsg import UserError
 console = Console(stderr=True, highlight=False)
 
 MAY_CHANGE = (
-    "run", "log", "data.workers", "deepspeed", "train.steps", "train.minutes", "train.lr", "train.warmup",
+    "run", "log", "data.workers", "data.source.root", "data.examined", "data.caching.folder", "data.caching.shard_mb",
+    "data.caching.in_memory", "deepspeed", "train.steps", "train.minutes", "train.lr", "train.warmup",
     "train.cooldown", "train.clip", "train.micro_batch", "train.checkpoint_activations", "train.backend",
     "train.timeout",
 )  # fmt: skip
