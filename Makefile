@@ -1,7 +1,7 @@
 # The one door. `make demo` and `make test` need Python 3.11-3.13 with pip, and a package index for the first run only.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-vllm vllm-cpu lint bench bench-model bench-vllm bench-planners docs setup models clean
+.PHONY: help demo test test-vllm vllm-cpu lint bench bench-model bench-training bench-vllm bench-planners docs setup models clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -34,6 +34,9 @@ bench: $(VENV)/.dev models  ## speed and memory, with n and spread
 
 bench-model: $(VENV)/.dev models  ## what scene attention and the scene encoder cost, as ratios
 	$(BIN)/python -m benchmarks.run scene rgtrm
+
+bench-training: $(VENV)/.dev models  ## what the training loop, ZeRO stages and activation checkpointing cost, as ratios
+	$(BIN)/python -m benchmarks.run training
 
 bench-planners: $(VENV)/.dev models  ## how often planners are right on held-out Stage captions
 	$(BIN)/python -m benchmarks.planners

@@ -71,12 +71,12 @@ class SceneTensors:
 
     @classmethod
     def numbered(
-        cls, dsgs: Sequence[DynamicSceneGraph], positions: Positions = NO_POSITIONS
+        cls, dsgs: Sequence[DynamicSceneGraph], positions: Positions = NO_POSITIONS, ticks: int = 1
     ) -> tuple[list[str], SceneTensors]:
         """The batch's distinct texts, and its scenes with those texts' numbers as ``labels`` (b n), -1 where padded.
 
         Needs no text encoder, so that a loader's processes can do it; :meth:`labelled` does the rest. ``positions`` are
-        the encodings that the scene adapter reads.
+        the encodings that the scene adapter reads; scenes are padded to ``ticks`` where all have fewer.
         """
         texts = [labels_of(dsg) for dsg in dsgs]
         known = list(dict.fromkeys(text for of_dsg in texts for text in of_dsg))
@@ -90,7 +90,7 @@ class SceneTensors:
             edges[i, :size, :size] = graph.pop("edges")
             labels[i, :size] = torch.tensor([row[text] for text in texts[i]], dtype=torch.long)
         nodes = {name: pad_sequence([graph[name] for graph in graphs], batch_first=True) for name in graphs[0]}
-        tick = torch.arange(max(dsg.ticks for dsg in dsgs))[None, :, None]
+        tick = torch.arange(max(ticks, *(dsg.ticks for dsg in dsgs)))[None, :, None]
         start, end = nodes["interval"].unsqueeze(1).unbind(-1)
         active = (start <= tick) & (tick < end) & nodes["mask"][:, None]
         laplacian, colours = zip(

@@ -1,9 +1,11 @@
 """One recipe on many ranks: ``deepspeed --num_accelerators N --module dysenvdm.training RECIPE [--set K=V]``."""
 
 import argparse
+import os
 import sys
 
 from dysenvdm.training import run
+from dysenvdm.training.ranks import Ended, end_when_told, is_lost_connection, say, say_who_is_lost
 from planners.dsg import UserError
 
 
@@ -13,11 +15,29 @@ def main() -> None:
     parser.add_argument("--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--local_rank", type=int, help="given by the launcher; the environment says the same")
     arguments = parser.parse_args()
+    end_when_told()
     try:
         run(arguments.recipe, arguments.overrides)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+        say(str(error))
+        _leave(2)
+    except KeyboardInterrupt:  # the loop has said what it means
+        _leave(130)
+    except Ended:
+        say_who_is_lost()
+        _leave(1)
+    except Exception as error:
+        if not is_lost_connection(error):
+            raise
+        say_who_is_lost()
+        _leave(1)
+
+
+def _leave(code: int) -> None:
+    """At once: the libraries' own ends wait for ranks that are gone."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 if __name__ == "__main__":

@@ -79,12 +79,14 @@ class AutoencoderLoss(nn.Module):
 class AutoencoderPhase:
     """Trains ``AutoencoderKL`` of the recipe's preset; a batch of k clips gives 4 k images."""
 
+    export_dtype = torch.float32
+
     def __init__(self, recipe: Recipe, device: torch.device) -> None:
         self.seed, self.device = recipe.seed, device
         self.vae = build_vae(recipe.model.preset).to(device)
         self.module = AutoencoderLoss(self.vae, recipe.loss)
         prepared = Caching(recipe, launched_ranks()).prepare(None)
-        self.source, self.read = prepared.corpus, prepared.corpus.read
+        self.source, self.read, self.name = prepared.corpus, prepared.corpus.read, prepared.corpus.name
         self.held_out = stills_of(prepared.held_out)
 
     def collate(self, samples: list[Sample]) -> dict[str, Any]:
@@ -123,4 +125,5 @@ class AutoencoderPhase:
         images = to_images(self.held_out).to(self.device, self.vae.dtype)
         spread = torch.cat([self.vae.encode(part).latent_dist.mean.float() for part in images.split(32)]).std().item()
         self.vae.register_to_config(scaling_factor=1 / spread)
+        nn.Module.to(self.vae, self.export_dtype)  # diffusers' own warns of nothing
         self.vae.save_pretrained(folder, safe_serialization=True)

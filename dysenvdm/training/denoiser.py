@@ -32,6 +32,7 @@ from dysenvdm.training.caching import Caching, launched_ranks
 from dysenvdm.training.frozen import FrozenParts
 from dysenvdm.training.recipe import Recipe
 from dysenvdm.training.sections import LossSection
+from dysenvdm.training.zero import zero_stage
 from planners.dsg import DynamicSceneGraph, UserError
 
 VALIDATION_TIMESTEPS = (100, 300, 500, 700, 900)
@@ -110,8 +111,23 @@ class DenoiserLoss(nn.Module):
         return per_sample.mean(), {"error": error.mean(), "error_actors": of_actors.mean()}
 
 
+def read_prompts(prompts: list[str] | Path) -> list[tuple[str, DynamicSceneGraph]]:
+    """Captions with their scenes, of the recipe's ``log.prompts``; raises :class:`UserError`."""
+    if isinstance(prompts, Path):
+        try:
+            lines = prompts.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise UserError(f"log.prompts: {prompts} cannot be read ({reason})") from None
+        prompts = [line for line in lines if line.strip()]
+    scenes = [DynamicSceneGraph.load(p) if p.endswith(".json") else EMPTY_SCENE.replace(prompt=p) for p in prompts]
+    return [(scene.prompt, scene) for scene in scenes]
+
+
 class DenoiserPhase:
     """Trains UNet and scene adapter of the recipe's preset behind a frozen autoencoder and a frozen text encoder."""
+
+    export_dtype = torch.float16
 
     def __init__(self, recipe: Recipe, device: torch.device) -> None:
         self.recipe, self.device = recipe, device
@@ -120,6 +136,10 @@ class DenoiserPhase:
         prepared = Caching(recipe, launched_ranks()).prepare(self.frozen)
         self.source, self.held_out, self.texts = prepared.corpus, prepared.held_out, prepared.texts
         self.read: Read = self.source.read
+        self.name = self.source.name
+        # As many ticks in every batch: RGTrm calls its memory once per tick, and under ZeRO all ranks must call the
+        # same layers. (Two at least, or the memory would not be used at all.)
+        self.ticks = max(2, recipe.data.ticks)
         self.latents = prepared.latents_on(device, recipe.data.caching.in_memory)
         size = UNETS[recipe.model.preset].model_copy(update={"text_width": self.text_encoder.width})
         self.unet = build_unet(size).to(device)
@@ -139,6 +159,7 @@ class DenoiserPhase:
         ).to(device)
         if recipe.model.init:
             self._start_from(recipe.model.init)
+        self.prompts = read_prompts(recipe.log.prompts)
         self._known: dict[str, Tensor] = {}
         self.scheduler = build_scheduler()
         self.module = DenoiserLoss(self.unet, self.scene_adapter, self.scheduler.alphas_cumprod.to(device), recipe.loss)
@@ -169,13 +190,17 @@ class DenoiserPhase:
                 )
                 for frames in (len(sample.shown), 1)
             )
-            noises.append(mixed_noise(own, common, self.recipe.train.shared_noise))
+            noise = mixed_noise(own, common, self.recipe.train.shared_noise)
             drawn = int(rng.integers(len(self.scheduler.alphas_cumprod)))
             chosen.append(drawn if timestep is None else timestep)
             caption, dsg = self._dropped(sample, rng) if timestep is None else (sample.caption, sample.dsg)
             captions.append(caption)
             dsgs.append(dsg)
-        texts, scene = SceneTensors.numbered(dsgs, self.scene_adapter.positions)
+            if timestep is None and self.recipe.loss.offset_noise:
+                offset = rng.standard_normal((len(noise), 1, 1, 1), dtype=np.float32)
+                noise = noise + self.recipe.loss.offset_noise * torch.from_numpy(offset)
+            noises.append(noise)
+        texts, scene = SceneTensors.numbered(dsgs, self.scene_adapter.positions, self.ticks)
         inputs = {
             "captions": captions,
             "scene": (texts, scene),
@@ -206,6 +231,9 @@ class DenoiserPhase:
     def prepare(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """Inputs of :class:`DenoiserLoss`."""
         texts, scene = inputs["scene"]
+        longest = scene.active.shape[1]
+        if longest > self.ticks and zero_stage(self.recipe) == 3:
+            raise UserError(f"data.ticks: a scene graph has {longest}; ZeRO 3 needs that number, of the longest, there")
         tensors = ("noise", "timesteps", "foreground", "shown")
         return {
             **{name: inputs[name].to(self.device, non_blocking=True) for name in tensors},
@@ -292,18 +320,24 @@ class DenoiserPhase:
         )
 
     def sheet(self, count: int = 4) -> Image.Image:
-        """Contact sheets of the first held-out captions and gold DSGs, generated with fixed seeds, below each other."""
-        samples = self.held_out[:count]
+        """Contact sheets, generated with fixed seeds, below each other.
+
+        Of the first held-out captions with their gold DSGs, and of the recipe's prompts.
+        """
+        drawn = [(sample.caption, sample.dsg) for sample in self.held_out[:count]] + self.prompts
         pipeline = self.pipeline()
         pipeline.set_progress_bar_config(disable=True)
-        videos = pipeline(
-            [sample.caption for sample in samples],
-            [sample.dsg for sample in samples],
-            num_frames=self.recipe.data.frames,
-            num_inference_steps=self.recipe.log.sample_steps,
-            seeds=list(range(len(samples))),
-        )
-        sheets = [contact_sheet(video, sample.dsg, scale=2) for video, sample in zip(videos, samples, strict=True)]
+        sheets = []
+        for first in range(0, len(drawn), count):
+            captions, dsgs = zip(*drawn[first : first + count], strict=True)
+            videos = pipeline(
+                captions,
+                dsgs,
+                num_frames=self.recipe.data.frames,
+                num_inference_steps=self.recipe.log.sample_steps,
+                seeds=list(range(first, first + len(captions))),
+            )
+            sheets += [contact_sheet(video, dsg, scale=2) for video, dsg in zip(videos, dsgs, strict=True)]
         whole = Image.new("RGB", (max(s.width for s in sheets), sum(s.height for s in sheets)), "white")
         top = 0
         for sheet in sheets:
@@ -318,11 +352,11 @@ class DenoiserPhase:
         return sorted({label.lower() for dsg in dsgs for label in labels_of(dsg)})
 
     def export(self, folder: Path) -> None:
-        """Save the whole pipeline with 16-bit weights, and with the labels that it was trained on."""
+        """Save the whole pipeline in ``export_dtype``, and with the labels that it was trained on."""
         self.scene_adapter.register_to_config(trained_labels=self.trained_labels())
         pipeline = self.pipeline()
         for part in (pipeline.vae, pipeline.unet, pipeline.scene_adapter):
-            part.half()
+            nn.Module.to(part, self.export_dtype)  # diffusers' own warns of nothing
         pipeline.save_pretrained(folder, safe_serialization=True)
         for path in folder.glob("*/config.json"):  # diffusers notes where on this machine a part was loaded from
             config = json.loads(path.read_text(encoding="utf-8"))

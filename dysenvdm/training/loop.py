@@ -7,10 +7,11 @@ uninterrupted one, and the batch of a step is the same on any number of ranks.
 
 from __future__ import annotations
 
-import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from functools import partial
+from math import isfinite
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -23,18 +24,28 @@ from torch import Tensor, nn
 from dysenvdm.data.corpora import Corpus
 from dysenvdm.data.samples import Read, Sample
 from dysenvdm.data.steps import Batch, Steps, step_loader
+from dysenvdm.files import disk_trouble
+from dysenvdm.training.activations import checkpoint_activations
+from dysenvdm.training.checkpoints import Checkpoints, check_best
 from dysenvdm.training.ema import ExponentialMovingAverage
-from dysenvdm.training.logs import RunLog, draw_curves, note_replaced
+from dysenvdm.training.logs import RunLog, check_installed, draw_curves, note_replaced
+from dysenvdm.training.memory import lack_named
 from dysenvdm.training.ranks import join_ranks
-from dysenvdm.training.recipe import Recipe, check_run_folder, load_recipe, write_recipe
+from dysenvdm.training.recipe import Recipe, load_recipe
+from dysenvdm.training.run_folder import RunFolder
 from dysenvdm.training.sections import TrainSection
+from dysenvdm.training.throughput import Throughput
+from dysenvdm.training.zero import initialize, offloads_optimizer, precision_of, without_hooks
 from planners.dsg import UserError
 
 console = Console(stderr=True)
 
 
 class Phase(Protocol):
-    """What a recipe's ``phase`` must bring. ``validate`` and what follows run on rank 0, with the averaged weights."""
+    """What a recipe's ``phase`` must bring. ``validate`` and what follows run on rank 0, with the averaged weights.
+
+    One whose ``export`` heeds an attribute ``export_dtype`` can be exported in other precisions.
+    """
 
     @property
     def source(self) -> Corpus:
@@ -43,6 +54,9 @@ class Phase(Protocol):
     @property
     def read(self) -> Read:
         """Where samples of them come from."""
+
+    def name(self, clip: int) -> str:
+        """How people find the clip with that number."""
 
     @property
     def module(self) -> nn.Module:
@@ -76,32 +90,38 @@ def build_phase(recipe: Recipe, device: torch.device) -> Phase:
     return DenoiserPhase(recipe, device)
 
 
+@disk_trouble()
 def run(recipe_path: str | Path, overrides: list[str]) -> Path:
     """Train a recipe to its end, resuming where its run folder has a checkpoint; returns the exported model folder.
 
     Raises :class:`UserError` for a recipe that breaks a rule or a run folder that belongs to another recipe.
     """
     recipe = load_recipe(recipe_path, overrides)
-    rank, world, device = join_ranks()
+    check_installed(recipe.log)
+    rank, world, device = join_ranks(recipe.train.backend, recipe.train.timeout)
     if recipe.train.batch_size % world:
         raise UserError(
             f"train.batch_size: {recipe.train.batch_size} cannot be shared by {world} ranks; use a multiple"
         )
-    _claim_run_folder(recipe, rank)
+    claim = RunFolder(recipe, rank)
     torch.manual_seed(recipe.seed)
     phase = build_phase(recipe, device)
     check_enough(recipe, phase.source.clips, world)
     trainer = Trainer(recipe, phase, rank, world)
     trainer.resume()
-    trainer.train()
+    try:
+        trainer.train()
+    except KeyboardInterrupt:
+        if rank == 0:
+            console.print(f"stopped in step {trainer.step}; the same command resumes at the last checkpoint")
+        raise
     folder = recipe.run / "model"
+    trainer.export(folder)
     if rank == 0:
-        phase.module.float()  # the averages are fp32, whatever precision trained them
-        with trainer.averaged():
-            phase.export(folder)
         draw_curves(recipe.run)
         console.print(f"exported to {folder}")
     dist.barrier()
+    claim.release()
     return folder
 
 
@@ -121,8 +141,7 @@ class Trainer:
     """One run: the phase's module inside a DeepSpeed engine, its average, its log."""
 
     def __init__(self, recipe: Recipe, phase: Phase, rank: int, world: int) -> None:
-        import deepspeed
-
+        device = next(phase.module.parameters()).device
         self.recipe, self.phase, self.rank, self.world = recipe, phase, rank, world
         share = recipe.train.batch_size // world
         micro = min(recipe.train.micro_batch or share, share)
@@ -134,54 +153,41 @@ class Trainer:
                 f"train.stills_batch: {recipe.train.stills_batch} cannot be shared by {world} ranks with {self.parts} "
                 f"micro-batches each; use a multiple of {world * self.parts}"
             )
-        self.precision = _precision(recipe.train)
+        self.precision = precision_of(recipe, device)
+        if recipe.train.checkpoint_activations and not checkpoint_activations(phase.module):
+            raise UserError(f"train.checkpoint_activations: phase {recipe.phase} has no layers for it; leave it out")
         trained = [p for p in phase.module.parameters() if p.requires_grad]
         optimizer = torch.optim.AdamW(
-            trained, lr=recipe.train.lr, betas=recipe.train.betas, weight_decay=recipe.train.weight_decay
-        )
+            trained, lr=recipe.train.lr, betas=recipe.train.betas, weight_decay=recipe.train.weight_decay,
+            fused=offloads_optimizer(recipe) or None,
+        )  # fmt: skip
         self.seconds = 0.0
         """Time spent in steps, over all resumed parts."""
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: learning_rate_factor(step, recipe.train, self.seconds)
         )
-        self.ema = ExponentialMovingAverage(phase.module, recipe.train.ema, recipe.train.ema_every)
-        self.engine, *_ = deepspeed.initialize(
-            model=phase.module, optimizer=optimizer, lr_scheduler=schedule, config=self._deepspeed_config(micro)
+        self.ema = ExponentialMovingAverage(
+            phase.module, recipe.train.ema, recipe.train.ema_every, rank=rank, world=world
         )
+        self.lack_named = partial(lack_named, micro, share, checkpointed=recipe.train.checkpoint_activations)
+        with self.lack_named():
+            self.engine = initialize(phase.module, optimizer, schedule, recipe, micro=micro, parts=self.parts)
+        dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[self.precision]
+        self.throughput = Throughput(device, dtype)
         self.step = 0
-
-    def _deepspeed_config(self, micro: int) -> dict[str, Any]:
-        return {
-            "train_micro_batch_size_per_gpu": micro,
-            "gradient_accumulation_steps": self.parts,
-            "gradient_clipping": self.recipe.train.clip,
-            # The loop looks at the loss itself, and names the clips. (Stage 0 looks all the same, weight by weight.)
-            "bf16": {"enabled": self.precision == "bf16", "check_grad_overflow": False},
-            "zero_allow_untested_optimizer": True,
-            **self.recipe.deepspeed,
-        }
+        self.validation: dict[str, float] = {}
+        """Of this step, where it was validated."""
+        self.checkpoints = Checkpoints(recipe, self.engine, self.ema, rank=rank, world=world, precision=self.precision)
 
     # -- checkpoints -----------------------------------------------------------------------------------------------
 
     def resume(self) -> None:
-        """Load the newest complete checkpoint of the run folder, if there is one."""
-        folder = self.recipe.run / "checkpoints"
-        if not (folder / "latest").exists():
-            return
-        _, state = self.engine.load_checkpoint(str(folder))
-        self.step, self.seconds = state["step"], state["seconds"]
-        self.ema.load_state_dict(state["ema"])
-        if self.rank == 0:
-            console.print(f"resuming {self.recipe.name} at step {self.step}")
+        """Go on from the newest complete checkpoint of the run folder, if there is one."""
+        self.step, self.seconds = self.checkpoints.restore()
 
     def checkpoint(self) -> None:
-        """Save all of the run's state; DeepSpeed names it ``latest`` only when every rank has written."""
-        folder = self.recipe.run / "checkpoints"
-        state = {"step": self.step, "seconds": self.seconds, "ema": self.ema.state_dict()}
-        self.engine.save_checkpoint(str(folder), tag=f"step-{self.step:07d}", client_state=state)
-        if self.rank == 0:
-            for old in sorted(folder.glob("step-*"))[: -self.recipe.log.keep]:
-                shutil.rmtree(old)
+        """Save all of the run's state."""
+        self.checkpoints.save(self.step, self.seconds, self.validation)
 
     # -- training --------------------------------------------------------------------------------------------------
 
@@ -193,15 +199,18 @@ class Trainer:
             recipe.train.curriculum, seed=recipe.seed, rank=self.rank, world=self.world,
             clips=self.phase.source.clips, frames=data.frames, read=self.phase.read, buckets=self.phase.source.buckets,
         )  # fmt: skip
-        started = time.perf_counter()
-        with closing(RunLog(recipe.run, writes=self.rank == 0)) as log, _progress(enabled=self.rank == 0) as progress:
+        with (
+            closing(RunLog(recipe.run, writes=self.rank == 0, wandb=recipe.name if recipe.log.wandb else None)) as log,
+            _progress(enabled=self.rank == 0) as progress,
+        ):
             bar = progress.add_task(recipe.name, total=stop, completed=self.step, loss=float("nan"))
             loader = step_loader(
                 steps, self.step, stop, workers=data.workers, collate=self.phase.collate, parts=self.parts
             )
             lap = time.perf_counter()
             for batches in loader:
-                values = self._optimize(batches)
+                with self.lack_named():
+                    values = self._optimize(batches)
                 self.step += 1
                 replaced = [name for batch in batches for name in batch.replaced]
                 if replaced:
@@ -209,12 +218,13 @@ class Trainer:
                     console.print(
                         f"step {self.step}: cannot be read, another clip instead: {', '.join(replaced)}", soft_wrap=True
                     )
-                self.seconds += self._lasted(lap)
+                lasted = self._lasted(lap)
+                self.seconds += lasted
                 over = done(self.step, recipe.train, self.seconds) == 1
+                self.throughput.stepped(self.world * sum(len(batch.clips) for batch in batches), lasted)
                 if self.step % recipe.log.every == 0:
-                    seconds, started = (time.perf_counter() - started) / recipe.log.every, time.perf_counter()
-                    rate = self.engine.get_lr()[0]
-                    log.scalars(self.step, "train", {**values, "lr": rate, "seconds_per_step": seconds})
+                    speed = self.throughput.figures()
+                    log.scalars(self.step, "train", {**values, "lr": self.engine.get_lr()[0], **speed})
                 progress.update(bar, completed=self.step, loss=values["loss"])
                 self._look(log, last=over)
                 if over:
@@ -228,45 +238,90 @@ class Trainer:
         return seconds.item()
 
     def _optimize(self, batches: list[Batch]) -> dict[str, float]:
-        """One optimizer step over this rank's samples; returns the means of loss and logged values over all ranks."""
+        """One optimizer step over this rank's samples; returns the means of loss and logged values over all ranks.
+
+        Raises :class:`UserError` before the optimizer's step where the loss is not finite, and right behind it, before
+        anything is averaged or saved, where only the gradient is not.
+        """
         self.engine.train()
         totals: dict[str, Tensor] = {}
-        for batch in batches:
-            loss, values = self.engine(**self.phase.prepare(batch.inputs))
-            self.engine.backward(loss)
+        losses: list[Tensor] = []
+        for i, batch in enumerate(batches, start=1):
+            inputs = self.phase.prepare(batch.inputs)
+            shape = tuple(value.shape for value in inputs.values() if isinstance(value, Tensor))
+            with self.throughput.counting(shape):
+                loss, values = self.engine(**inputs)
+                losses.append(loss.detach())
+                for name, value in {"loss": loss, **values}.items():
+                    totals[name] = totals.get(name, 0) + value.detach().float() / self.parts
+                if i == self.parts:
+                    means = _to_host(_mean_of_ranks(torch.stack(list(totals.values())), self.world))
+                self.engine.backward(loss)
+            if i == self.parts:
+                numbers = dict(zip(totals, means().tolist(), strict=True))
+                numbers |= self._plain_gradient_norm()
+                self._check_finite(numbers, batches, losses)
             self.engine.step()
-            for name, value in {"loss": loss, **values}.items():
-                totals[name] = totals.get(name, 0) + value.detach().float() / self.parts
+        if self.engine.get_global_grad_norm() is not None:
+            numbers["gradient_norm"] = float(self.engine.get_global_grad_norm())
+            if self.precision != "fp16":  # whose loss scaling passes over steps that overflow
+                self._check_finite(numbers, batches, losses)
         self.ema.update(self.phase.module)
-        means = torch.stack(list(totals.values()))
-        dist.all_reduce(means)
-        numbers = dict(zip(totals, (means / self.world).tolist(), strict=True))
-        if not torch.isfinite(means).all():
-            clips = [clip for batch in batches for clip in batch.clips]
-            names = ", ".join(dict.fromkeys(map(self.phase.source.name, clips)))
-            raise UserError(
-                f"step {self.step}: {numbers} is not finite on clips {clips} ({names}); lower train.lr and resume"
-            )
         return numbers
+
+    def _plain_gradient_norm(self) -> dict[str, float]:
+        """Before clipping, where DeepSpeed leaves the optimizer as it is and tells no norm: in fp32 without ZeRO."""
+        if not isinstance(self.engine.optimizer, torch.optim.Optimizer):
+            return {}
+        gradients = [p.grad for p in self.phase.module.parameters() if p.grad is not None]
+        return {"gradient_norm": torch.nn.utils.get_total_norm(gradients).item()}
+
+    def _check_finite(self, numbers: dict[str, float], batches: list[Batch], losses: list[Tensor]) -> None:
+        if all(isfinite(number) for number in numbers.values()):
+            return
+        bad = [batch for batch, loss in zip(batches, losses, strict=True) if not torch.isfinite(loss).all()]
+        found: list[list[int]] = [[]] * self.world
+        dist.all_gather_object(found, [clip for batch in bad for clip in batch.clips])
+        if not any(found):  # each loss is finite, so the gradient is not, or a sum
+            dist.all_gather_object(found, [clip for batch in batches for clip in batch.clips])
+        clips = sorted(clip for clips in found for clip in clips)
+        names = ", ".join(self.phase.name(clip) for clip in clips)
+        raise UserError(
+            f"step {self.step}: {numbers} is not finite on clips {clips} ({names}); nothing of this step was saved: "
+            f"look at these clips, or lower train.lr, and resume by the same command"
+        )
 
     def _look(self, log: RunLog, *, last: bool) -> None:
         recipe, due = self.recipe.log, lambda every: last or self.step % every == 0
+        self.validation = {}
         if due(recipe.validate_every) or due(recipe.sample_every):
-            if self.rank == 0:
-                with self.averaged():
-                    if due(recipe.validate_every):
-                        log.scalars(self.step, "validation", self.phase.validate())
-                    if due(recipe.sample_every):
-                        log.sheet(self.step, self.phase.sheet())
-            dist.barrier()
+            with self.averaged():
+                if self.rank == 0 and due(recipe.validate_every):
+                    self.validation = self.phase.validate()
+                    log.scalars(self.step, "validation", self.validation)
+                    check_best(recipe.keep_best, self.validation)
+                if self.rank == 0 and due(recipe.sample_every):
+                    log.sheet(self.step, self.phase.sheet())
+                dist.barrier()
         if due(recipe.checkpoint_every):
             self.checkpoint()
 
+    def export(self, folder: Path) -> None:
+        """What the run is for, from the averages; the end of training."""
+        self.engine.eval()
+        with without_hooks(self.engine), self.ema.applied(self.phase.module, in_fp32=True):
+            if self.rank == 0:
+                self.phase.export(folder)
+            dist.barrier()
+
     @contextmanager
     def averaged(self) -> Iterator[None]:
-        """Within the block the phase's module is in evaluation mode and has the averaged weights."""
+        """Within the block the phase's module is in evaluation mode and has the averaged weights, whole.
+
+        All ranks must enter and leave it; within, each may do without the others.
+        """
         self.engine.eval()
-        with self.ema.applied(self.phase.module), torch.no_grad():
+        with without_hooks(self.engine), self.ema.applied(self.phase.module):
             yield
 
 
@@ -281,19 +336,24 @@ def learning_rate_factor(step: int, train: TrainSection, seconds: float = 0.0) -
     return max(0.0, min(1.0, (step + 1) / (train.warmup + 1), left / fall))
 
 
-def _precision(train: TrainSection) -> str:
-    if train.precision != "auto":
-        return train.precision
-    return "bf16" if torch.cuda.is_available() else "fp32"
+def _mean_of_ranks(values: Tensor, world: int) -> Tensor:
+    dist.all_reduce(values)
+    return values / world
 
 
-def _claim_run_folder(recipe: Recipe, rank: int) -> None:
-    """Write the resolved recipe into the run folder; refuse a folder that holds a run of something else."""
-    check_run_folder(recipe, recipe.run, ("name", "phase", "seed", "data", "model", "scene"))
-    dist.barrier()
-    if rank == 0:
-        write_recipe(recipe, recipe.run)
-    dist.barrier()
+def _to_host(values: Tensor) -> Callable[[], Tensor]:
+    """Start a copy off the GPU; the result waits for that copy alone, not for what was asked of the GPU since."""
+    if not values.is_cuda:
+        return lambda: values
+    copied, host = torch.cuda.Event(), torch.empty(values.shape, pin_memory=True)
+    host.copy_(values, non_blocking=True)
+    copied.record()
+
+    def waited() -> Tensor:
+        copied.synchronize()
+        return host
+
+    return waited
 
 
 def _progress(*, enabled: bool) -> Progress:

@@ -12,6 +12,7 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from dysenvdm.data.section import DataSection, Section, StageSource
+from dysenvdm.files import written_whole
 from dysenvdm.training.sections import DegradeSection, LogSection, LossSection, ModelSection, SceneSection, TrainSection
 from planners.dsg import UserError, one_line
 
@@ -105,7 +106,8 @@ def write_recipe(recipe: BaseModel, run: Path) -> None:
     """Leave the resolved recipe in the run's folder."""
     run.mkdir(parents=True, exist_ok=True)
     text = yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False)
-    (run / "recipe.yaml").write_text(text, encoding="utf-8")
+    with written_whole(run / "recipe.yaml") as path:
+        path.write_text(text, encoding="utf-8")
 
 
 def _override(data: dict[str, Any], override: str) -> None:

@@ -120,6 +120,9 @@ class RefereePhase:
         self.gold = [gold_reading(clip) for clip in held_out]
         self.held_out = [clip.render() for clip in held_out]
 
+    def name(self, clip: int) -> str:
+        return f"stage seed {clip}"
+
     def read(self, clip: int, draw: int, _rng: np.random.Generator) -> Sample:
         """The number of a clip; all else is in memory already."""
         frames = self.recipe.data.frames

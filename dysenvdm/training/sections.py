@@ -57,6 +57,8 @@ class LossSection(Section):
     ``min_snr`` caps the weight of nearly clean latents (Hang et al. 2023), which also takes weight from nearly pure
     noise, where layout is learnt; without it all noise levels weigh the same.
     ``foreground`` multiplies the error inside actors' boxes: a tenth of the picture that carries all of the action.
+    ``offset_noise``: standard deviation of a noise that is the same in a whole clip, for backbones whose process does
+    not end in pure noise and that otherwise learn no very dark or bright clips; our own need none.
     The others are probabilities per sample: the dropouts for classifier-free guidance and for plans without
     imagination, and ``distract`` for facts imagined beyond what the video shows.
     """
@@ -65,6 +67,7 @@ class LossSection(Section):
     gradient: float = Field(0.5, ge=0)
     square: float = Field(2.0, ge=0)
     min_snr: float | None = Field(None, gt=0)
+    offset_noise: float = Field(0.0, ge=0)
     foreground: float = Field(1.0, ge=1)
     drop_text: float = Field(0.1, ge=0, le=1)
     drop_scene: float = Field(0.1, ge=0, le=1)
@@ -108,6 +111,9 @@ class TrainSection(Section):
     ``ema`` is the average's decay per step; it is brought up to date every ``ema_every`` steps.
     ``shared_noise``: the part of the noise's variance that a clip's frames have in common, in training and sampling
     (:func:`dysenvdm.pipeline.mixed_noise`).
+    ``checkpoint_activations``: layers keep only their inputs and compute the rest again; a third more time, the same
+    gradients, far less memory. ``backend`` of the ranks' talk: NCCL on GPUs, gloo elsewhere, unless said otherwise;
+    ``timeout``: minutes that a rank waits for another, longer than the longest validation.
     """
 
     steps: int = Field(ge=1)
@@ -126,7 +132,10 @@ class TrainSection(Section):
     stills_batch: int = Field(64, ge=1)
     coarse: float = Field(0.0, ge=0, le=1)
     shared_noise: float = Field(0.0, ge=0, lt=1)
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    checkpoint_activations: bool = False
+    backend: Literal["auto", "nccl", "gloo"] = "auto"
+    timeout: float = Field(30.0, gt=0)
 
     @property
     def curriculum(self) -> Curriculum:
@@ -138,12 +147,32 @@ class TrainSection(Section):
         )
 
 
+class KeepBest(Section):
+    """The checkpoint with the lowest (or highest) validation value ``name`` is kept beside the last ones."""
+
+    name: str
+    lowest: bool = True
+
+
 class LogSection(Section):
-    """How often, in steps; how many checkpoints are kept; ``sample_steps``: denoising steps of a sample sheet."""
+    """How often, in steps; how many checkpoints are kept; ``sample_steps``: denoising steps of a sample sheet.
+
+    ``prompts``, or a text file of them, a line each, are drawn beside held-out clips: captions without a scene, or
+    ``.json`` files of scene graphs. ``wandb``: also log for Weights & Biases, offline, into the run's folder.
+    """
 
     every: int = Field(10, ge=1)
     validate_every: int = Field(250, ge=1)
     sample_every: int = Field(500, ge=1)
     checkpoint_every: int = Field(250, ge=1)
     keep: int = Field(2, ge=1)
+    keep_best: KeepBest | None = None
     sample_steps: int = Field(20, ge=1)
+    prompts: list[str] | Path = Field(default_factory=list)
+    wandb: bool = False
+
+    @model_validator(mode="after")
+    def _check(self) -> LogSection:
+        if self.keep_best and self.checkpoint_every % self.validate_every:
+            raise ValueError("keep_best: checkpoint_every must be a multiple of validate_every, or none can be judged")
+        return self

@@ -246,3 +246,60 @@ def test_the_text_only_twin_is_trained_and_used_without_scenes(tmp_path: Path) -
 def test_a_scene_section_that_makes_no_sense_is_refused(tmp_path: Path, overrides: list[str], words: str) -> None:
     with pytest.raises(UserError, match=words):
         load_recipe(recipe_file(tmp_path), overrides)
+
+
+def test_offset_noise_is_the_same_in_a_whole_clip_and_leaves_all_else(phase: DenoiserPhase) -> None:
+    given = samples(phase, render=False)
+    without = phase.collate(given)
+    offsets = []
+    for i in range(25):
+        drawn = [replace(sample, draw=4 * i + n) for n, sample in enumerate(given)]
+        phase.recipe.loss.offset_noise = 0.3
+        noisy = phase.collate(drawn)
+        phase.recipe.loss.offset_noise = 0.0
+        offsets.append(noisy["noise"] - phase.collate(drawn)["noise"])
+    phase.recipe.loss.offset_noise = 0.3
+    again, offset = phase.collate(given), torch.cat(offsets)
+    assert again["captions"] == without["captions"]
+    assert torch.equal(again["timesteps"], without["timesteps"])
+    assert torch.allclose(offset, offset[:, :, :1, :1, :1].expand_as(offset), atol=1e-6)
+    assert offset[:, :, 0, 0, 0].std().item() == pytest.approx(0.3, abs=0.05)
+    validated = phase.collate(given, 500)["noise"]
+    assert torch.equal(validated, without["noise"])
+
+
+def test_the_recipes_prompts_are_drawn_below_the_held_out_clips(tmp_path: Path) -> None:
+    path, scene = recipe_file(tmp_path), sample(1, frames=8).dsg
+    (tmp_path / "scene.json").write_text(scene.to_json())
+    lines = tmp_path / "prompts.txt"
+    lines.write_text(f"a red dog\n\n{tmp_path / 'scene.json'}\n")
+    plain, prompted = (
+        DenoiserPhase(load_recipe(path, more), torch.device("cpu")) for more in ([], [f"log.prompts={lines}"])
+    )
+    assert prompted.prompts == [("a red dog", EMPTY_SCENE.replace(prompt="a red dog")), (scene.prompt, scene)]
+    with torch.no_grad():
+        assert prompted.sheet().height > 2 * plain.sheet().height
+    with pytest.raises(UserError, match=r"log\.prompts: .*absent.* cannot be read"):
+        DenoiserPhase(load_recipe(path, [f"log.prompts={tmp_path / 'absent.txt'}"]), torch.device("cpu"))
+
+
+@pytest.mark.parametrize("scenes", ["none", "one", "all"])
+def test_every_weight_has_a_gradient_whatever_scenes_a_batch_has(scenes: str, phase: DenoiserPhase) -> None:
+    """Ranks see other scenes, and under ZeRO must agree on which gradients there are."""
+    for site in phase.scene_adapter.sites:
+        torch.nn.init.normal_(site.output.weight)
+    given = samples(phase, render=False)
+    kept = {"none": 0, "one": 1, "all": 4}[scenes]
+    given = [sample if i < kept else replace(sample, dsg=EMPTY_SCENE) for i, sample in enumerate(given)]
+    loss, _ = phase.module(**phase.prepare(phase.collate(given, 500)))
+    loss.backward()
+    assert [name for name, p in phase.module.named_parameters() if p.grad is None] == []
+
+
+def test_under_zero_3_a_scene_longer_than_said_is_refused(phase: DenoiserPhase) -> None:
+    """Its rank would call RGTrm's layers more often than the others do."""
+    given = [replace(sample, dsg=sample.dsg.replace(ticks=9)) for sample in samples(phase, render=False)]
+    phase.prepare(phase.collate(given, 500))
+    phase.recipe.deepspeed["zero_optimization"] = {"stage": 3}
+    with pytest.raises(UserError, match=r"data\.ticks: a scene graph has 9"):
+        phase.prepare(phase.collate(given, 500))
