@@ -124,7 +124,8 @@ def denoiser(
     from dysenvdm.scene_attention import SceneAdapter
     from dysenvdm.scene_tensors import SceneTensors
     from dysenvdm.stage import sample
-    from dysenvdm.training.denoiser import DenoiserLoss, build_scheduler
+    from dysenvdm.training.denoiser import DenoiserLoss
+    from dysenvdm.training.networks import build_scheduler
     from dysenvdm.training.sections import LossSection
 
     torch.manual_seed(0)

@@ -26,8 +26,10 @@ from dysenvdm.data.samples import Read, Sample
 from dysenvdm.data.steps import Batch, Steps, step_loader
 from dysenvdm.files import disk_trouble
 from dysenvdm.training.activations import checkpoint_activations
+from dysenvdm.training.batches import micro_batches
 from dysenvdm.training.checkpoints import Checkpoints, check_best
 from dysenvdm.training.ema import ExponentialMovingAverage
+from dysenvdm.training.groups import parameter_groups
 from dysenvdm.training.logs import RunLog, check_installed, draw_curves, note_replaced
 from dysenvdm.training.memory import lack_named
 from dysenvdm.training.ranks import join_ranks
@@ -99,10 +101,7 @@ def run(recipe_path: str | Path, overrides: list[str]) -> Path:
     recipe = load_recipe(recipe_path, overrides)
     check_installed(recipe.log)
     rank, world, device = join_ranks(recipe.train.backend, recipe.train.timeout)
-    if recipe.train.batch_size % world:
-        raise UserError(
-            f"train.batch_size: {recipe.train.batch_size} cannot be shared by {world} ranks; use a multiple"
-        )
+    micro_batches(recipe.train, world)
     claim = RunFolder(recipe, rank)
     torch.manual_seed(recipe.seed)
     phase = build_phase(recipe, device)
@@ -143,24 +142,15 @@ class Trainer:
     def __init__(self, recipe: Recipe, phase: Phase, rank: int, world: int) -> None:
         device = next(phase.module.parameters()).device
         self.recipe, self.phase, self.rank, self.world = recipe, phase, rank, world
-        share = recipe.train.batch_size // world
-        micro = min(recipe.train.micro_batch or share, share)
-        if share % micro:
-            raise UserError(f"train.micro_batch: {micro} does not divide the {share} samples of a rank")
-        self.parts = share // micro
-        if recipe.train.stills and recipe.train.stills_batch % (world * self.parts):
-            raise UserError(
-                f"train.stills_batch: {recipe.train.stills_batch} cannot be shared by {world} ranks with {self.parts} "
-                f"micro-batches each; use a multiple of {world * self.parts}"
-            )
+        micro, self.parts = micro_batches(recipe.train, world)
         self.precision = precision_of(recipe, device)
         if recipe.train.checkpoint_activations and not checkpoint_activations(phase.module):
             raise UserError(f"train.checkpoint_activations: phase {recipe.phase} has no layers for it; leave it out")
-        trained = [p for p in phase.module.parameters() if p.requires_grad]
         optimizer = torch.optim.AdamW(
-            trained, lr=recipe.train.lr, betas=recipe.train.betas, weight_decay=recipe.train.weight_decay,
+            parameter_groups(phase.module, recipe.train),
+            betas=recipe.train.betas,
             fused=offloads_optimizer(recipe) or None,
-        )  # fmt: skip
+        )
         self.seconds = 0.0
         """Time spent in steps, over all resumed parts."""
         schedule = torch.optim.lr_scheduler.LambdaLR(
@@ -169,6 +159,7 @@ class Trainer:
         self.ema = ExponentialMovingAverage(
             phase.module, recipe.train.ema, recipe.train.ema_every, rank=rank, world=world
         )
+        share = micro * self.parts
         self.lack_named = partial(lack_named, micro, share, checkpointed=recipe.train.checkpoint_activations)
         with self.lack_named():
             self.engine = initialize(phase.module, optimizer, schedule, recipe, micro=micro, parts=self.parts)

@@ -107,7 +107,7 @@ class RefereePhase:
         self.recipe, self.device = recipe, device
         data = recipe.data
         self.source = open_corpus(data)
-        config = REFEREES[recipe.model.preset].model_copy(update={"frames": data.frames})
+        config = REFEREES[str(recipe.model.preset)].model_copy(update={"frames": data.frames})
         self.referee = Referee(config).to(device)
         self.words = config.vocabulary
         self.module = RefereeLoss(self.referee)
