@@ -293,6 +293,8 @@ class DenoiserPhase:
                 captions,
                 dsgs,
                 num_frames=self.recipe.data.frames,
+                height=self.recipe.data.size,
+                width=self.recipe.data.size,
                 num_inference_steps=self.recipe.log.sample_steps,
                 seeds=list(range(first, first + len(captions))),
             )

@@ -8,7 +8,8 @@ export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
 OUT=out/rehearsal
 HERE=recipes/rehearsal
 DATA=${DYSENVDM_SHARED_DATA:-../shared/data}
-RANKS="deepspeed --num_accelerators 2 --module dysenvdm.training"
+PORT=${PORT:-29617}  # any free one; DeepSpeed's usual one may be another run's
+RANKS="deepspeed --num_accelerators 2 --master_port $PORT --module dysenvdm.training"
 
 rm -rf "$OUT"
 mkdir -p "$OUT"
@@ -48,6 +49,7 @@ step "cache latents and texts" "dysenvdm cache $HERE/backbone.yaml $MORE"
 step "backbone, gold scene graphs" "$RANKS $HERE/backbone.yaml $MORE"
 step "plan scene graphs" "dysenvdm cache $HERE/dysen.yaml $MORE"
 step "dysen, planned scene graphs" "$RANKS $HERE/dysen.yaml $MORE"
+step "plan for fine-tuning" "dysenvdm cache $HERE/finetune.yaml $MORE"
 step "fine-tuning" "$RANKS $HERE/finetune.yaml $MORE"
 step "export" "dysenvdm export $OUT/finetune -o $OUT/model"
 step "generate" "dysenvdm generate 'A person is juggling a soccer ball.' --model $OUT/model --frames 8 --steps 10 --seed 1 -o $OUT/video.mp4"

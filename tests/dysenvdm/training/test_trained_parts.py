@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from torch import nn
 
 from dysenvdm.generation.lora import Lora, merge
 from dysenvdm.pipeline import DysenVDMPipeline
+from dysenvdm.training import run
 from dysenvdm.training.denoiser import DenoiserLoss, DenoiserPhase
 from dysenvdm.training.groups import parameter_groups
 from dysenvdm.training.networks import WEIGHTS
@@ -218,3 +220,35 @@ def test_the_exported_scene_adapter_of_a_backbone_is_read_back(
     scene_adapter_phase.export(tmp_path / "model")
     weights = load_file(tmp_path / "model/scene_adapter" / WEIGHTS)
     assert weights.keys() == scene_adapter_phase.scene_adapter.state_dict().keys()
+
+
+# -- through the loop ------------------------------------------------------------------------------------------------
+
+LOG = {"every": 1, "validate_every": 2, "sample_every": 2, "checkpoint_every": 2, "sample_steps": 1}
+
+
+@pytest.mark.filterwarnings("ignore::dysenvdm.clip_text.TextCutWarning")
+def test_a_run_on_a_frozen_backbone_leaves_its_files_as_they_are(backbone_model: Path, tmp_path: Path) -> None:
+    model = {"init": str(backbone_model), "freeze": ["unet"], "gate": -10}
+    recipe_of(tmp_path, model=model, log=LOG)
+    folder = run(tmp_path / "recipe.yaml", ["train.warmup=0"])
+    assert (folder / "unet" / WEIGHTS).read_bytes() == (backbone_model / "unet" / WEIGHTS).read_bytes()
+    new, old = (load_file(f / "scene_adapter" / WEIGHTS) for f in (folder, backbone_model))
+    assert any(not torch.equal(value, old[name].to(value.dtype)) for name, value in new.items())
+    settings = json.loads((tmp_path / "run/deepspeed.json").read_text())
+    assert settings["zero_optimization"] == {"stage": 0}
+    assert yaml.safe_load((tmp_path / "run/recipe.yaml").read_text())["model"]["freeze"] == ["unet"]
+
+
+def test_a_run_of_a_lora_exports_what_generate_takes(pipeline: DysenVDMPipeline, tmp_path: Path) -> None:
+    pipeline.text_encoder.max_tokens = 256  # the stand-in spells most words
+    pipeline.save_pretrained(tmp_path / "init")
+    model, lora = {"init": str(tmp_path / "init"), "gate": -10}, {"rank": 2, "targets": ["to_q", "key_value"]}
+    recipe_of(tmp_path, model=model, lora=lora, log=LOG)
+    folder = run(tmp_path / "recipe.yaml", ["train.warmup=0"])
+    assert {path.name for path in folder.iterdir()} == {"unet", "scene_adapter", "manifest.json"}
+    fresh = DysenVDMPipeline.from_pretrained(tmp_path / "init")
+    before = state(fresh.unet)
+    merge(Lora(folder), {"unet": fresh.unet, "scene_adapter": fresh.scene_adapter}, "init")
+    changed = [name for name, value in state(fresh.unet).items() if not torch.equal(value, before[name])]
+    assert {name.rsplit(".", 2)[-2] for name in changed} == {"to_q"}
