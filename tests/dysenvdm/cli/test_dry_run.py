@@ -81,7 +81,7 @@ def test_a_measured_step_counts_more_than_an_assumed_one(recipe: Path, tmp_path:
     assert "--tflops" in sections(report(recipe))["Work"]
     (tmp_path / "run").mkdir()
     lines = [{"step": i, "kind": "train", "time": 0, "seconds_per_step": s} for i, s in enumerate((9, 2, 3, 1, 2))]
-    (tmp_path / "run/log.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    (tmp_path / "run/log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     work = sections(report(recipe, tflops=1000))["Work"]
     assert "2 s a step (measured: the median of the last 5" in work
     assert "time per epoch: 20.0 s" in work
