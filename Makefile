@@ -1,7 +1,7 @@
 # The one door. `make demo` and `make test` need Python 3.11-3.13 with pip, and a package index for the first run only.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-vllm vllm-cpu lint bench bench-model bench-training bench-vllm bench-planners docs setup models clean
+.PHONY: help demo test test-vllm vllm-cpu lint rehearse bench bench-model bench-training bench-vllm bench-planners docs setup models clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -29,6 +29,9 @@ lint: $(VENV)/.dev  ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+rehearse: $(VENV)/.dev models  ## the whole chain on real clips at a tiny size, two DeepSpeed ranks on a CPU, under ten minutes
+	@recipes/rehearsal/run.sh
+
 bench: $(VENV)/.dev models  ## speed and memory, with n and spread
 	$(BIN)/python -m benchmarks.run
 
@@ -44,8 +47,9 @@ bench-planners: $(VENV)/.dev models  ## how often planners are right on held-out
 bench-vllm: $(VENV)/.dev vllm-cpu models  ## what batches, prefix caching and segments save, as ratios
 	$(BIN)/python -m benchmarks.throughput
 
-docs: $(VENV)/.dev  ## write docs/cli.md anew from the commands
+docs: $(VENV)/.dev  ## write docs/cli.md and the keys of docs/recipes.md anew from the code
 	$(BIN)/python -m dysenvdm.cli.reference docs/cli.md
+	$(BIN)/python -m dysenvdm.cli.recipe_reference docs/recipes.md
 
 vllm-cpu: $(VENV)/.vllm  ## vLLM for machines without a GPU
 

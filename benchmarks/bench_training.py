@@ -44,6 +44,9 @@ class FixedPhase:
     def prepare(self, inputs: dict[str, Any]) -> dict[str, Any]:
         return inputs
 
+    def name(self, clip: int) -> str:
+        return str(clip)
+
 
 class PlainLoop:
     """The obvious twin of one rank without ZeRO, in fp32, or on GPUs in bf16 with fp32 weights kept beside."""
@@ -121,7 +124,8 @@ def denoiser(
     from dysenvdm.scene_attention import SceneAdapter
     from dysenvdm.scene_tensors import SceneTensors
     from dysenvdm.stage import sample
-    from dysenvdm.training.denoiser import DenoiserLoss, build_scheduler
+    from dysenvdm.training.denoiser import DenoiserLoss
+    from dysenvdm.training.networks import build_scheduler
     from dysenvdm.training.sections import LossSection
 
     torch.manual_seed(0)

@@ -2,8 +2,8 @@
 
 Both are plain diffusers classes, so that folders of other models of the same shape (ModelScope, ZeroScope) load.
 
-Sizes: ``micro`` is for tests, ``nano`` what two CPU cores can train, ``tiny`` what one GPU can. 64 x 64 frames have
-latents of 16 x 16 x 4.
+Sizes: ``micro`` is for tests, ``nano`` what two CPU cores can train, ``tiny`` what one GPU can and ``paper`` what
+eight can (METHOD section 4: frames of 256 x 256 and latents of 32 x 32 x 4; elsewhere 64 x 64 and 16 x 16 x 4).
 """
 
 from __future__ import annotations
@@ -50,17 +50,31 @@ class VAEConfig(_Sizes):
     norm_groups: int = 8
     latent_channels: int = 4
     sample_size: int = 64
+    attention: bool = False
+    """Whether the pixels of the coarsest resolution attend to each other."""
 
 
 UNETS = {
     "micro": UNetConfig(channels=(16, 32), attention=(False, True), head_width=8, norm_groups=8),
     "nano": UNetConfig(channels=(48, 96, 96), attention=(False, True, True)),
     "tiny": UNetConfig(channels=(64, 96, 96), attention=(True, True, True)),
+    "paper": UNetConfig(
+        channels=(320, 640, 1280, 1280),
+        attention=(True, True, True, False),
+        layers_per_block=2,
+        head_width=64,
+        norm_groups=32,
+        latent_size=32,
+        text_width=768,
+    ),
 }
 VAES = {
     "micro": VAEConfig(channels=(8, 8, 16), norm_groups=4),
     "nano": VAEConfig(channels=(24, 48, 64)),
     "tiny": VAEConfig(channels=(40, 64, 72)),
+    "paper": VAEConfig(
+        channels=(128, 256, 512, 512), layers_per_block=2, norm_groups=32, sample_size=256, attention=True
+    ),
 }
 
 
@@ -100,7 +114,7 @@ def _over_time(conv: nn.Conv3d, hidden: Tensor) -> Tensor:
 
 
 def build_vae(size: VAEConfig | str) -> AutoencoderKL:
-    """An image autoencoder with random weights, without attention; raises :class:`UserError`.
+    """An image autoencoder with random weights; raises :class:`UserError`.
 
     Its ``scaling_factor`` is to be set from trained latents (``vae.register_to_config(scaling_factor=1 / std)``).
     """
@@ -113,7 +127,7 @@ def build_vae(size: VAEConfig | str) -> AutoencoderKL:
         latent_channels=config.latent_channels,
         norm_num_groups=config.norm_groups,
         sample_size=config.sample_size,
-        mid_block_add_attention=False,
+        mid_block_add_attention=config.attention,
     )
 
 

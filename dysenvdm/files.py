@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
@@ -11,6 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from planners.dsg import UserError
+
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
+_WRITERS = ("PytorchStreamWriter", "inline_container", "unexpected pos", "os error 28", "os error 122", "os error 27")
+"""What torch and safetensors say of a write that failed: neither raises an OSError."""
 
 
 @contextmanager
@@ -45,6 +50,23 @@ def folder_written_whole(path: Path) -> Iterator[Path]:
         fresh.replace(path)
     finally:
         shutil.rmtree(temporary)
+
+
+@contextmanager
+def disk_trouble(
+    path: Path | None = None, advice: str = "make room, then run the same command again"
+) -> Iterator[None]:
+    """Turn a write that failed for want of space into a :class:`UserError` that names the file, or ``path``."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in _DISK:
+            place, reason = error.filename or path, error.strerror
+        elif not isinstance(error, UserError) and any(sign in str(error) for sign in _WRITERS):
+            place, reason = path, "the write failed, as on a full disk"
+        else:
+            raise
+        raise UserError(f"{place or 'the disk'}: cannot be written ({reason}); {advice}") from None
 
 
 def check_parent(path: Path) -> None:

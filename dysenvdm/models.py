@@ -33,7 +33,7 @@ MANIFEST = "manifest.json"
 FORMAT = "dysenvdm.model/1"
 
 _PICKLES = frozenset((".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle"))
-_KEPT = frozenset((".safetensors", ".json", ".txt", ".model", ".jinja", ".md"))
+PORTABLE = frozenset((".safetensors", ".json", ".txt", ".model", ".jinja", ".md"))
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 
@@ -116,7 +116,7 @@ def verify(path: Path) -> dict[str, str]:
     if not manifest.is_file():
         if path.parent in (CHECKPOINTS, home() / "models"):
             raise UserError(f"{manifest}: missing, so the weights cannot be checked; import the model again")
-        return {name: sha256(file) for name, file in files.items() if file.suffix in _KEPT}
+        return {name: sha256(file) for name, file in files.items() if file.suffix in PORTABLE}
     recorded = read_manifest(path)["files"]
     again = f"import it again: dysenvdm models import {path.name}"
     if path.parent == CHECKPOINTS:
@@ -247,7 +247,7 @@ def _copy_or_convert(folder: Path, fresh: Path) -> None:
     ggufs = [file for file in files if file.suffix == ".gguf"]
     if any(file.suffix == ".safetensors" for file in files):
         for file in files:
-            if file.suffix in _KEPT and file.name != MANIFEST:
+            if file.suffix in PORTABLE and file.name != MANIFEST:
                 target = fresh / file.relative_to(folder)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(file, target)

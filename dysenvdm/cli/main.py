@@ -16,7 +16,8 @@ from dysenvdm.cli.console import out, say, say_warnings
 from planners.dsg import UserError
 
 COMMANDS = (
-    "generate", "plan", "dsg", "planners", "models", "backbone", "stage", "check-data", "cache", "train", "doctor",
+    "generate", "plan", "dsg", "planners", "models", "backbone", "stage", "check-data", "cache", "train", "export",
+    "doctor",
 )  # fmt: skip
 """In the order of ``--help``; each is a module of this folder with a typer ``app``."""
 

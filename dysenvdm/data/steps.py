@@ -11,6 +11,7 @@ from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
@@ -171,6 +172,7 @@ def step_loader(
         num_workers=workers,
         prefetch_factor=4 if workers else None,
         collate_fn=partial(_in_parts, collate=collate, parts=parts),
+        generator=torch.Generator(),  # its own: a resumed run, which makes a new loader, would draw once more
     )
     for batches in loader:
         if isinstance(batches, UserError):

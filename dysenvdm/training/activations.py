@@ -36,6 +36,12 @@ def checkpoint_activations(module: nn.Module) -> int:
     return len(layers)
 
 
+def is_checkpointed(layer: nn.Module) -> bool:
+    """Whether :func:`checkpoint_activations` has changed this layer."""
+    forward = layer.__dict__.get("forward")
+    return isinstance(forward, partial) and forward.func is _checkpointed
+
+
 def _checkpointed(forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     if not torch.is_grad_enabled():
         return forward(*args, **kwargs)

@@ -11,13 +11,18 @@ import torch.nn.functional as F
 from diffusers import AutoencoderKL
 from einops import rearrange
 from PIL import Image
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from dysenvdm.backbones import build_vae
 from dysenvdm.data.samples import Sample
+from dysenvdm.models import locate
 from dysenvdm.training.caching import Caching, launched_ranks
+from dysenvdm.training.networks import WEIGHTS, read_config
 from dysenvdm.training.recipe import Recipe
 from dysenvdm.training.sections import LossSection
+from planners.dsg import UserError
 
 STILLS = 4
 """Frames taken from each clip of a batch: more would look alike, fewer would waste rendering."""
@@ -76,15 +81,48 @@ class AutoencoderLoss(nn.Module):
         return loss, {"l1": l1, "square": square, "kl": kl}
 
 
+def sized_vae(recipe: Recipe) -> AutoencoderKL:
+    """An autoencoder of the recipe's sizes, its weights random (on the meta device: none)."""
+    preset, folder = recipe.model.preset, _init(recipe)
+    if preset is not None:
+        return build_vae(preset)
+    assert folder is not None  # the recipe's own check
+    return AutoencoderKL.from_config(read_config(folder))
+
+
+def _init(recipe: Recipe) -> Path | None:
+    if recipe.model.init is None:
+        return None
+    folder = locate(recipe.model.init)
+    return folder if (folder / "config.json").is_file() else folder / "vae"
+
+
+def open_vae(recipe: Recipe) -> AutoencoderKL:
+    """The autoencoder that is trained, new or that of ``model.init``; raises :class:`UserError`."""
+    vae, folder = sized_vae(recipe), _init(recipe)
+    if folder is None:
+        return vae
+    try:
+        vae.load_state_dict(load_file(folder / WEIGHTS))
+    except (OSError, RuntimeError, SafetensorError) as error:
+        raise UserError(
+            f"model.init: {folder / WEIGHTS} is no autoencoder of this size ({str(error).splitlines()[0]}); "
+            f"leave model.preset out to take it as it is"
+        ) from None
+    return vae
+
+
 class AutoencoderPhase:
     """Trains ``AutoencoderKL`` of the recipe's preset; a batch of k clips gives 4 k images."""
 
+    export_dtype = torch.float32
+
     def __init__(self, recipe: Recipe, device: torch.device) -> None:
         self.seed, self.device = recipe.seed, device
-        self.vae = build_vae(recipe.model.preset).to(device)
+        self.vae = open_vae(recipe).to(device)
         self.module = AutoencoderLoss(self.vae, recipe.loss)
         prepared = Caching(recipe, launched_ranks()).prepare(None)
-        self.source, self.read = prepared.corpus, prepared.corpus.read
+        self.source, self.read, self.name = prepared.corpus, prepared.corpus.read, prepared.corpus.name
         self.held_out = stills_of(prepared.held_out)
 
     def collate(self, samples: list[Sample]) -> dict[str, Any]:
@@ -123,4 +161,5 @@ class AutoencoderPhase:
         images = to_images(self.held_out).to(self.device, self.vae.dtype)
         spread = torch.cat([self.vae.encode(part).latent_dist.mean.float() for part in images.split(32)]).std().item()
         self.vae.register_to_config(scaling_factor=1 / spread)
+        nn.Module.to(self.vae, self.export_dtype)  # diffusers' own warns of nothing
         self.vae.save_pretrained(folder, safe_serialization=True)

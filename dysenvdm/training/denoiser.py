@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
-from diffusers import DDIMScheduler, UNet3DConditionModel
-from diffusers.models.attention_processor import AttnProcessor
+from diffusers import UNet3DConditionModel
 from einops import rearrange
 from numpy.typing import NDArray
 from PIL import Image
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
-from dysenvdm.backbones import UNETS, build_unet, flatten_temporal_convolutions
 from dysenvdm.data.cache.texts import unpadded
 from dysenvdm.data.distractors import distracted
 from dysenvdm.data.samples import CELLS, Read, Sample
@@ -32,6 +30,7 @@ from dysenvdm.sheet import contact_sheet
 from dysenvdm.training.caching import Caching, launched_ranks
 from dysenvdm.training.captions import check_captions
 from dysenvdm.training.frozen import FrozenParts
+from dysenvdm.training.networks import init_folder, open_networks
 from dysenvdm.training.recipe import Recipe
 from dysenvdm.training.sections import LossSection
 from dysenvdm.training.zero import zero_stage
@@ -45,24 +44,6 @@ CAPTIONS_KEPT = {"cpu": 2**15, "cuda": 2**18}
 """Captions whose encoding is remembered: some 30 tokens of 384 half-precision numbers each, 0.8 or 6 GB."""
 
 
-def build_scheduler() -> DDIMScheduler:
-    """The diffusion process of our own models: v-prediction, noise schedule rescaled to end in pure noise.
-
-    A last step that still showed a trace of the clip makes bright and dark pictures come out grey (Lin et al. 2024).
-    """
-    return DDIMScheduler(
-        num_train_timesteps=1000,
-        beta_start=0.00085,
-        beta_end=0.012,
-        beta_schedule="scaled_linear",
-        prediction_type="v_prediction",
-        rescale_betas_zero_snr=True,
-        timestep_spacing="trailing",
-        clip_sample=False,
-        set_alpha_to_one=True,
-    )
-
-
 def on_grid(cells: NDArray[np.bool_], height: int, width: int) -> NDArray[np.bool_]:
     """(f CELLS CELLS) -> (f height width): what is in the cell that each place of a grid of latents lies in."""
     rows, columns = (np.arange(side) * CELLS // side for side in (height, width))
@@ -70,14 +51,20 @@ def on_grid(cells: NDArray[np.bool_], height: int, width: int) -> NDArray[np.boo
 
 
 class DenoiserLoss(nn.Module):
-    """Weighted error of the predicted velocity."""
+    """Weighted error of what the network predicts: the velocity, or the noise where its scheduler says so."""
 
     alphas: Tensor
 
     def __init__(
-        self, unet: UNet3DConditionModel, scene_adapter: SceneAdapter, alphas: Tensor, loss: LossSection
+        self,
+        unet: UNet3DConditionModel,
+        scene_adapter: SceneAdapter,
+        alphas: Tensor,
+        loss: LossSection,
+        predicts: Literal["v_prediction", "epsilon"] = "v_prediction",
     ) -> None:
         super().__init__()
+        self.predicts = predicts
         self.unet, self.scene_adapter, self.loss = unet, scene_adapter, loss
         self.register_buffer("alphas", alphas, persistent=False)
 
@@ -98,14 +85,16 @@ class DenoiserLoss(nn.Module):
         """
         alpha = self.alphas.float()[timesteps].view(-1, 1, 1, 1, 1)
         noisy = alpha.sqrt() * latents + (1 - alpha).sqrt() * noise
-        velocity = alpha.sqrt() * noise - (1 - alpha).sqrt() * latents
+        of_noise = self.predicts == "epsilon"
+        target = noise if of_noise else alpha.sqrt() * noise - (1 - alpha).sqrt() * latents
         dtype = self.unet.dtype
         features = self.scene_adapter.encode(scene.to(dtype=dtype), num_frames, shown=shown)
         with self.scene_adapter.attached(self.unet, self.scene_adapter.keys_values(features)):
             predicted = self.unet(noisy.to(dtype), timesteps, encoder_hidden_states=text.to(dtype)).sample
         snr = alpha / (1 - alpha)
-        weight = snr.clamp(max=self.loss.min_snr) / (snr + 1) if self.loss.min_snr else torch.ones_like(snr)
-        error = (predicted.float() - velocity).square()
+        scale = snr if of_noise else snr + 1
+        weight = snr.clamp(max=self.loss.min_snr) / scale if self.loss.min_snr else torch.ones_like(snr)
+        error = (predicted.float() - target).square()
         importance = 1 + (self.loss.foreground - 1) * rearrange(foreground.float(), "b f h w -> b 1 f h w")
         share = importance / importance.mean(dim=(1, 2, 3, 4), keepdim=True)
         per_sample = (weight * error * share).mean(dim=(1, 2, 3, 4))
@@ -127,7 +116,9 @@ def read_prompts(prompts: list[str] | Path) -> list[tuple[str, DynamicSceneGraph
 
 
 class DenoiserPhase:
-    """Trains UNet and scene adapter of the recipe's preset behind a frozen autoencoder and a frozen text encoder."""
+    """Trains UNet and scene adapter, or what of them the recipe says, behind frozen autoencoder and text encoder."""
+
+    export_dtype = torch.float16
 
     def __init__(self, recipe: Recipe, device: torch.device) -> None:
         self.recipe, self.device = recipe, device
@@ -138,46 +129,18 @@ class DenoiserPhase:
         if self.texts is None and not isinstance(recipe.data.source, StageSource):
             check_captions(self.source, self.text_encoder)
         self.read: Read = self.source.read
-        self.latents = prepared.latents_on(device, recipe.data.caching.in_memory)
-        size = UNETS[recipe.model.preset].model_copy(update={"text_width": self.text_encoder.width})
-        self.unet = build_unet(size).to(device)
-        flatten_temporal_convolutions(self.unet)
-        for module in self.unet.modules():
-            if isinstance(module, nn.Dropout):
-                module.p = 0.0  # diffusers fixes 0.1 in temporal convolutions; a corpus without end needs none
-        # Written-out attention where torch's fused one is bad: under bf16 on CPUs its backward pass takes five times as
-        # long, and over time on GPUs, a sequence per pixel, stills make more sequences than its kernels take (65,535).
-        fused = self.unet.attn_processors
-        written_out = {
-            name: device.type == "cpu" or "temp_attentions" in name or "transformer_in" in name for name in fused
-        }
-        self.unet.set_attn_processor({name: AttnProcessor() if written_out[name] else fused[name] for name in fused})
-        self.scene_adapter = SceneAdapter.for_unet(
-            self.unet, label_dim=self.text_encoder.width, **recipe.scene.model_dump()
-        ).to(device)
-        if recipe.model.init:
-            self._start_from(recipe.model.init)
-        self.prompts = read_prompts(recipe.log.prompts)
-        self._known: dict[str, Tensor] = {}
-        self.scheduler = build_scheduler()
-        self.module = DenoiserLoss(self.unet, self.scene_adapter, self.scheduler.alphas_cumprod.to(device), recipe.loss)
+        self.name = self.source.name
         # As many ticks in every batch: RGTrm calls its memory once per tick, and under ZeRO all ranks must call the
         # same layers. (Two at least, or the memory would not be used at all.)
         self.ticks = max(2, recipe.data.ticks)
-
-    def _start_from(self, folder: Path) -> None:
-        for name, part in (("unet", self.unet), ("scene_adapter", self.scene_adapter)):
-            weights = folder / name / "diffusion_pytorch_model.safetensors"
-            if not weights.is_file():
-                raise UserError(f"model.init: no {weights}; name the model folder that a denoiser run exported")
-            try:
-                part.load_state_dict(load_file(weights))
-            except RuntimeError:
-                preset = self.recipe.model.preset
-                raise UserError(
-                    f"model.init: {weights} is not of preset {preset!r} with this recipe's scene section; "
-                    f"use the preset and the switches it has"
-                ) from None
+        self.latents = prepared.latents_on(device, recipe.data.caching.in_memory)
+        networks = open_networks(recipe, self.text_encoder.width, device)
+        self.unet, self.scene_adapter, self.scheduler = networks.unet, networks.scene_adapter, networks.scheduler
+        self.settings = networks.settings
+        self.prompts = read_prompts(recipe.log.prompts)
+        self._known: dict[str, Tensor] = {}
+        alphas, predicts = self.scheduler.alphas_cumprod.to(device), self.scheduler.config["prediction_type"]
+        self.module = DenoiserLoss(self.unet, self.scene_adapter, alphas, recipe.loss, predicts)
 
     def collate(self, samples: list[Sample], timestep: int | None = None) -> dict[str, Any]:
         """Everything but latents and embeddings; with ``timestep`` given (validation) nothing is dropped."""
@@ -191,7 +154,7 @@ class DenoiserPhase:
                 )
                 for frames in (len(sample.shown), 1)
             )
-            noise = mixed_noise(own, common, self.recipe.train.shared_noise)
+            noise = mixed_noise(own, common, self.settings["shared_noise"])
             drawn = int(rng.integers(len(self.scheduler.alphas_cumprod)))
             chosen.append(drawn if timestep is None else timestep)
             caption, dsg = self._dropped(sample, rng) if timestep is None else (sample.caption, sample.dsg)
@@ -316,8 +279,7 @@ class DenoiserPhase:
             scene_adapter=self.scene_adapter,
             text_encoder=self.text_encoder,
             scheduler=self.scheduler,
-            shared_noise=self.recipe.train.shared_noise,
-            trained_frames=self.recipe.data.frames,
+            **{**self.settings, "trained_frames": self.recipe.data.frames},
         )
 
     def sheet(self, count: int = 4) -> Image.Image:
@@ -335,6 +297,8 @@ class DenoiserPhase:
                 captions,
                 dsgs,
                 num_frames=self.recipe.data.frames,
+                height=self.recipe.data.size,
+                width=self.recipe.data.size,
                 num_inference_steps=self.recipe.log.sample_steps,
                 seeds=list(range(first, first + len(captions))),
             )
@@ -353,15 +317,30 @@ class DenoiserPhase:
         return sorted({label.lower() for dsg in dsgs for label in labels_of(dsg)})
 
     def export(self, folder: Path) -> None:
-        """Save the whole pipeline with 16-bit weights, and with the labels that it was trained on."""
+        """Save the whole pipeline in ``export_dtype``, and with the labels that it was trained on; or the LoRA alone.
+
+        Parts that were frozen are the files of the model that the run started from.
+        """
+        recipe = self.recipe
+        source = f"recipe {recipe.name}, {recipe.train.steps} steps"
+        if recipe.lora:
+            from dysenvdm.training.lora import save_lora
+
+            parts = {"unet": self.unet, "scene_adapter": self.scene_adapter}
+            save_lora(recipe.lora, parts, folder, base=str(recipe.model.init), source=source)
+            return
         self.scene_adapter.register_to_config(trained_labels=self.trained_labels())
         pipeline = self.pipeline()
         for part in (pipeline.vae, pipeline.unet, pipeline.scene_adapter):
-            part.half()
+            nn.Module.to(part, self.export_dtype)  # diffusers' own warns of nothing
         pipeline.save_pretrained(folder, safe_serialization=True)
+        init = init_folder(recipe)
+        for frozen in recipe.model.freeze:
+            assert init is not None  # the recipe's own check
+            shutil.rmtree(folder / frozen)
+            shutil.copytree(init / frozen, folder / frozen)
         for path in folder.glob("*/config.json"):  # diffusers notes where on this machine a part was loaded from
             config = json.loads(path.read_text(encoding="utf-8"))
             config.pop("_name_or_path", None)
             path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-        recipe = self.recipe
-        write_manifest(folder, source=f"recipe {recipe.name}, {recipe.train.steps} steps", licence="Apache-2.0")
+        write_manifest(folder, source=source, licence="Apache-2.0")

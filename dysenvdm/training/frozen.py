@@ -12,11 +12,12 @@ from diffusers import AutoencoderKL
 from einops import rearrange
 from torch import Tensor
 
+from dysenvdm.clip_text import ClipTextEncoder
 from dysenvdm.data.samples import Sample
 from dysenvdm.files import sha256
-from dysenvdm.models import locate
 from dysenvdm.text import TextEncoder
 from dysenvdm.training.autoencoder import reconstruction_psnr, stills_of, to_images
+from dysenvdm.training.networks import open_text_encoder, vae_folder
 from dysenvdm.training.recipe import Recipe
 from planners.dsg import UserError
 
@@ -31,19 +32,15 @@ class FrozenParts:
     recipe: Recipe
     folder: Path
     vae: AutoencoderKL
-    text_encoder: TextEncoder
+    text_encoder: TextEncoder | ClipTextEncoder
 
     @classmethod
     def open(cls, recipe: Recipe, device: torch.device) -> FrozenParts:
         """Load both; raises :class:`UserError` where there is no such model."""
-        folder = recipe.model.vae
-        assert folder is not None  # the recipe's own check
-        if not (folder / "config.json").is_file():
-            raise UserError(f"model.vae: no autoencoder in {folder}; train one first, by an autoencoder recipe")
+        folder = vae_folder(recipe)
         vae = AutoencoderKL.from_pretrained(folder, local_files_only=True).to(device)
         vae.requires_grad_(False).eval()
-        text_encoder = TextEncoder(locate(recipe.model.text_encoder), recipe.model.max_tokens).to(device)
-        return cls(recipe, folder, vae, text_encoder)
+        return cls(recipe, folder, vae, open_text_encoder(recipe).to(device))
 
     @property
     def vae_key(self) -> str:

@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dysenvdm.files import disk_trouble
 from dysenvdm.training.sections import LogSection
 from planners.dsg import UserError
 
@@ -29,6 +30,7 @@ class RunLog:
         self._board: Any = None
         if writes:
             folder.mkdir(parents=True, exist_ok=True)
+            _drop_half_line(folder / "log.jsonl")
             self._file = (folder / "log.jsonl").open("a", encoding="utf-8", buffering=1)
         if writes and board:
             from torch.utils.tensorboard import SummaryWriter
@@ -41,23 +43,30 @@ class RunLog:
         if not self.writes:
             return
         rounded = {name: float(f"{value:.6g}") for name, value in values.items()}
-        self._file.write(json.dumps({"step": step, "kind": kind, "time": round(time.time(), 2), **rounded}) + "\n")
+        line = json.dumps({"step": step, "kind": kind, "time": round(time.time(), 2), **rounded}) + "\n"
+        with disk_trouble(self.folder / "log.jsonl"):
+            self._file.write(line)
         if self._board:
-            for name, value in values.items():
-                self._board.add_scalar(f"{kind}/{name}", value, step)
+            with disk_trouble(self.folder / "tensorboard"):
+                for name, value in values.items():
+                    self._board.add_scalar(f"{kind}/{name}", value, step)
         if self._wandb:
             self._wandb.log({f"{kind}/{name}": value for name, value in values.items()}, step=step)
 
     def sheet(self, step: int, image: Image) -> None:
         if self.writes:
             (self.folder / "samples").mkdir(exist_ok=True)
-            image.save(self.folder / "samples" / f"step-{step:06d}.png")
+            path = self.folder / "samples" / f"step-{step:06d}.png"
+            with disk_trouble(path):
+                image.save(path)
 
     def close(self) -> None:
         if self.writes:
-            self._file.close()
+            with disk_trouble(self.folder / "log.jsonl"):
+                self._file.close()
         if self._board:
-            self._board.close()
+            with disk_trouble(self.folder / "tensorboard"):
+                self._board.close()
         if self._wandb:
             self._wandb.finish()
 
@@ -75,6 +84,13 @@ def _open_wandb(folder: Path, name: str) -> Any:
     return wandb.init(project="dysenvdm", name=name, dir=folder, mode="offline", id=name, resume="allow")
 
 
+def _drop_half_line(path: Path) -> None:
+    """A process that was killed may have left the beginning of a line."""
+    if path.exists():
+        text = path.read_bytes()
+        os.truncate(path, text.rfind(b"\n") + 1)
+
+
 def note_replaced(folder: Path, step: int, clips: Sequence[str]) -> None:
     """Add clips that could not be read, by name and reason, to ``replaced.jsonl``; any rank may."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -84,7 +100,8 @@ def note_replaced(folder: Path, step: int, clips: Sequence[str]) -> None:
 
 def read_log(folder: Path) -> list[dict[str, Any]]:
     """The lines of a run's ``log.jsonl``; of steps repeated after a resume only the last."""
-    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()]
+    text = (folder / "log.jsonl").read_text(encoding="utf-8")
+    lines = [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]  # a kill may leave half a line
     return list({(line["kind"], line["step"]): line for line in lines}.values())
 
 

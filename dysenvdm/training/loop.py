@@ -7,7 +7,6 @@ uninterrupted one, and the batch of a step is the same on any number of ranks.
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -25,12 +24,17 @@ from torch import Tensor, nn
 from dysenvdm.data.corpora import Corpus
 from dysenvdm.data.samples import Read, Sample
 from dysenvdm.data.steps import Batch, Steps, step_loader
+from dysenvdm.files import disk_trouble
 from dysenvdm.training.activations import checkpoint_activations
+from dysenvdm.training.batches import micro_batches
+from dysenvdm.training.checkpoints import Checkpoints, check_best
 from dysenvdm.training.ema import ExponentialMovingAverage
+from dysenvdm.training.groups import parameter_groups
 from dysenvdm.training.logs import RunLog, check_installed, draw_curves, note_replaced
 from dysenvdm.training.memory import lack_named
 from dysenvdm.training.ranks import join_ranks
-from dysenvdm.training.recipe import Recipe, check_run_folder, load_recipe, write_recipe
+from dysenvdm.training.recipe import Recipe, load_recipe
+from dysenvdm.training.run_folder import RunFolder
 from dysenvdm.training.sections import TrainSection
 from dysenvdm.training.throughput import Throughput
 from dysenvdm.training.zero import initialize, offloads_optimizer, precision_of, without_hooks
@@ -40,7 +44,10 @@ console = Console(stderr=True)
 
 
 class Phase(Protocol):
-    """What a recipe's ``phase`` must bring. ``validate`` and what follows run on rank 0, with the averaged weights."""
+    """What a recipe's ``phase`` must bring. ``validate`` and what follows run on rank 0, with the averaged weights.
+
+    One whose ``export`` heeds an attribute ``export_dtype`` can be exported in other precisions.
+    """
 
     @property
     def source(self) -> Corpus:
@@ -49,6 +56,9 @@ class Phase(Protocol):
     @property
     def read(self) -> Read:
         """Where samples of them come from."""
+
+    def name(self, clip: int) -> str:
+        """How people find the clip with that number."""
 
     @property
     def module(self) -> nn.Module:
@@ -82,6 +92,7 @@ def build_phase(recipe: Recipe, device: torch.device) -> Phase:
     return DenoiserPhase(recipe, device)
 
 
+@disk_trouble()
 def run(recipe_path: str | Path, overrides: list[str]) -> Path:
     """Train a recipe to its end, resuming where its run folder has a checkpoint; returns the exported model folder.
 
@@ -90,11 +101,8 @@ def run(recipe_path: str | Path, overrides: list[str]) -> Path:
     recipe = load_recipe(recipe_path, overrides)
     check_installed(recipe.log)
     rank, world, device = join_ranks(recipe.train.backend, recipe.train.timeout)
-    if recipe.train.batch_size % world:
-        raise UserError(
-            f"train.batch_size: {recipe.train.batch_size} cannot be shared by {world} ranks; use a multiple"
-        )
-    _claim_run_folder(recipe, rank)
+    micro_batches(recipe.train, world)
+    claim = RunFolder(recipe, rank)
     torch.manual_seed(recipe.seed)
     phase = build_phase(recipe, device)
     check_enough(recipe, phase.source.clips, world)
@@ -112,6 +120,7 @@ def run(recipe_path: str | Path, overrides: list[str]) -> Path:
         draw_curves(recipe.run)
         console.print(f"exported to {folder}")
     dist.barrier()
+    claim.release()
     return folder
 
 
@@ -133,24 +142,15 @@ class Trainer:
     def __init__(self, recipe: Recipe, phase: Phase, rank: int, world: int) -> None:
         device = next(phase.module.parameters()).device
         self.recipe, self.phase, self.rank, self.world = recipe, phase, rank, world
-        share = recipe.train.batch_size // world
-        micro = min(recipe.train.micro_batch or share, share)
-        if share % micro:
-            raise UserError(f"train.micro_batch: {micro} does not divide the {share} samples of a rank")
-        self.parts = share // micro
-        if recipe.train.stills and recipe.train.stills_batch % (world * self.parts):
-            raise UserError(
-                f"train.stills_batch: {recipe.train.stills_batch} cannot be shared by {world} ranks with {self.parts} "
-                f"micro-batches each; use a multiple of {world * self.parts}"
-            )
+        micro, self.parts = micro_batches(recipe.train, world)
         self.precision = precision_of(recipe, device)
         if recipe.train.checkpoint_activations and not checkpoint_activations(phase.module):
             raise UserError(f"train.checkpoint_activations: phase {recipe.phase} has no layers for it; leave it out")
-        trained = [p for p in phase.module.parameters() if p.requires_grad]
         optimizer = torch.optim.AdamW(
-            trained, lr=recipe.train.lr, betas=recipe.train.betas, weight_decay=recipe.train.weight_decay,
+            parameter_groups(phase.module, recipe.train),
+            betas=recipe.train.betas,
             fused=offloads_optimizer(recipe) or None,
-        )  # fmt: skip
+        )
         self.seconds = 0.0
         """Time spent in steps, over all resumed parts."""
         schedule = torch.optim.lr_scheduler.LambdaLR(
@@ -159,37 +159,26 @@ class Trainer:
         self.ema = ExponentialMovingAverage(
             phase.module, recipe.train.ema, recipe.train.ema_every, rank=rank, world=world
         )
+        share = micro * self.parts
         self.lack_named = partial(lack_named, micro, share, checkpointed=recipe.train.checkpoint_activations)
         with self.lack_named():
             self.engine = initialize(phase.module, optimizer, schedule, recipe, micro=micro, parts=self.parts)
         dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[self.precision]
         self.throughput = Throughput(device, dtype)
         self.step = 0
+        self.validation: dict[str, float] = {}
+        """Of this step, where it was validated."""
+        self.checkpoints = Checkpoints(recipe, self.engine, self.ema, rank=rank, world=world, precision=self.precision)
 
     # -- checkpoints -----------------------------------------------------------------------------------------------
 
     def resume(self) -> None:
-        """Load the newest complete checkpoint of the run folder, if there is one."""
-        folder = self.recipe.run / "checkpoints"
-        if not (folder / "latest").exists():
-            return
-        _, state = self.engine.load_checkpoint(str(folder))
-        self.step, self.seconds = state["step"], state["seconds"]
-        shares = sorted((folder / (folder / "latest").read_text()).glob("ema-rank*.pt"))
-        self.ema.load_state_dict([torch.load(path, map_location="cpu", weights_only=True) for path in shares])
-        if self.rank == 0:
-            console.print(f"resuming {self.recipe.name} at step {self.step}")
+        """Go on from the newest complete checkpoint of the run folder, if there is one."""
+        self.step, self.seconds = self.checkpoints.restore()
 
     def checkpoint(self) -> None:
-        """Save all of the run's state; DeepSpeed names it ``latest`` only when every rank has written."""
-        folder = self.recipe.run / "checkpoints"
-        state, tag = {"step": self.step, "seconds": self.seconds}, f"step-{self.step:07d}"
-        (folder / tag).mkdir(parents=True, exist_ok=True)
-        torch.save(self.ema.state_dict(), folder / tag / f"ema-rank{self.rank:05d}.pt")
-        self.engine.save_checkpoint(str(folder), tag=tag, client_state=state)
-        if self.rank == 0:
-            for old in sorted(folder.glob("step-*"))[: -self.recipe.log.keep]:
-                shutil.rmtree(old)
+        """Save all of the run's state."""
+        self.checkpoints.save(self.step, self.seconds, self.validation)
 
     # -- training --------------------------------------------------------------------------------------------------
 
@@ -287,7 +276,7 @@ class Trainer:
         if not any(found):  # each loss is finite, so the gradient is not, or a sum
             dist.all_gather_object(found, [clip for batch in batches for clip in batch.clips])
         clips = sorted(clip for clips in found for clip in clips)
-        names = ", ".join(dict.fromkeys(map(self.phase.source.name, clips)))
+        names = ", ".join(dict.fromkeys(map(self.phase.name, clips)))
         raise UserError(
             f"step {self.step}: {numbers} is not finite on clips {clips} ({names}); nothing of this step was saved: "
             f"look at these clips, or lower train.lr, and resume by the same command"
@@ -295,10 +284,13 @@ class Trainer:
 
     def _look(self, log: RunLog, *, last: bool) -> None:
         recipe, due = self.recipe.log, lambda every: last or self.step % every == 0
+        self.validation = {}
         if due(recipe.validate_every) or due(recipe.sample_every):
             with self.averaged():
                 if self.rank == 0 and due(recipe.validate_every):
-                    log.scalars(self.step, "validation", self.phase.validate())
+                    self.validation = self.phase.validate()
+                    log.scalars(self.step, "validation", self.validation)
+                    check_best(recipe.keep_best, self.validation)
                 if self.rank == 0 and due(recipe.sample_every):
                     log.sheet(self.step, self.phase.sheet())
                 dist.barrier()
@@ -353,15 +345,6 @@ def _to_host(values: Tensor) -> Callable[[], Tensor]:
         return host
 
     return waited
-
-
-def _claim_run_folder(recipe: Recipe, rank: int) -> None:
-    """Write the resolved recipe into the run folder; refuse a folder that holds a run of something else."""
-    check_run_folder(recipe, recipe.run, ("name", "phase", "seed", "data", "model", "scene"))
-    dist.barrier()
-    if rank == 0:
-        write_recipe(recipe, recipe.run)
-    dist.barrier()
 
 
 def _progress(*, enabled: bool) -> Progress:

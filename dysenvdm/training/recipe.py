@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
+import json
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -12,18 +12,42 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from dysenvdm.data.section import DataSection, Section, StageSource
-from dysenvdm.training.sections import DegradeSection, LogSection, LossSection, ModelSection, SceneSection, TrainSection
+from dysenvdm.files import written_whole
+from dysenvdm.training.sections import (
+    DegradeSection,
+    LogSection,
+    LoraSection,
+    LossSection,
+    ModelSection,
+    SceneSection,
+    TrainSection,
+)
+from dysenvdm.training.shipped import find_recipe
+from dysenvdm.training.suggestions import suggestion
 from planners.dsg import UserError, one_line
 
 R = TypeVar("R", bound=BaseModel)
 
 
-_OURS = {"train_batch_size", "train_micro_batch_size_per_gpu", "gradient_accumulation_steps", "gradient_clipping"}
-"""DeepSpeed settings that follow from the train section."""
+OURS = {
+    "train_batch_size": "train.batch_size",
+    "train_micro_batch_size_per_gpu": "train.micro_batch",
+    "gradient_accumulation_steps": "train.micro_batch",
+    "gradient_clipping": "train.clip",
+    "optimizer": "train.lr, train.betas and train.weight_decay",
+    "scheduler": "train.warmup and train.cooldown",
+    "bf16": "train.precision",
+    "fp16": "train.precision",
+}
+"""DeepSpeed settings that follow from the train section, and from which of its keys."""
 
 
 class Recipe(Section):
-    """One training run. ``run`` is its folder; ``deepspeed`` goes into DeepSpeed's own configuration as it is."""
+    """One training run. ``run`` is its folder, relative to the working directory like all paths of a recipe.
+
+    ``deepspeed`` goes into DeepSpeed's own configuration as it is: its settings, or the name of a JSON file of them
+    that lies beside the recipe.
+    """
 
     name: str = Field(pattern=r"^[A-Za-z0-9._-]+$")
     phase: Literal["autoencoder", "denoiser", "referee"]
@@ -32,6 +56,7 @@ class Recipe(Section):
     data: DataSection = DataSection()
     model: ModelSection
     scene: SceneSection = SceneSection()
+    lora: LoraSection | None = None
     loss: LossSection = LossSection()
     degrade: DegradeSection = DegradeSection()
     train: TrainSection
@@ -40,8 +65,7 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _check(self) -> Recipe:
-        if self.phase == "denoiser" and self.model.vae is None:
-            raise ValueError("model.vae: the denoiser phase needs a trained autoencoder's folder")
+        check_trained(self)
         if self.phase == "referee" and not isinstance(self.data.source, StageSource):
             raise ValueError("data.source: the referee phase reads the Stage world only; leave it out")
         if self.phase == "referee" and not self.data.cache:
@@ -50,21 +74,46 @@ class Recipe(Section):
             raise ValueError("train.stills and train.coarse: a referee needs whole clips; leave them out")
         if self.phase == "autoencoder" and (self.train.stills or self.train.coarse):
             raise ValueError("train.stills and train.coarse: an autoencoder sees stills in any case; leave them out")
-        if self.phase != "denoiser" and self.model.init is not None:
-            raise ValueError("model.init: only the denoiser phase starts from exported weights; leave it out")
         if self.phase != "denoiser" and self.scene != SceneSection():
             raise ValueError("scene: only the denoiser phase has a scene adapter; leave it out")
-        clash = _OURS & self.deepspeed.keys()
-        if clash:
-            raise ValueError(f"deepspeed.{min(clash)}: comes from the train section; set it there")
+        for key in self.deepspeed:
+            if key in OURS:
+                raise ValueError(f"deepspeed.{key}: comes from the train section ({OURS[key]}); set it there")
         return self
+
+
+def check_trained(recipe: Recipe) -> None:
+    """Raise :class:`ValueError` where what a recipe trains, and from where it starts, is not said or said twice."""
+    model, phase = recipe.model, recipe.phase
+    if model.init is not None and phase == "referee":
+        raise ValueError("model.init: a referee starts from nothing; leave it out")
+    if phase == "referee" and model.preset == "paper":
+        raise ValueError("model.preset: there is no referee of that size; use micro, nano or tiny")
+    if model.preset is None and model.init is not None and recipe.train.shared_noise:
+        raise ValueError("train.shared_noise: model.init keeps its own; leave it out, or give model.preset")
+    if model.init is None and model.preset is None:
+        raise ValueError("model.preset: say which size is trained, or which model goes on learning (model.init)")
+    if phase == "denoiser" and model.vae is None and model.init is None:
+        raise ValueError("model.vae: the denoiser phase needs a trained autoencoder's folder")
+    if phase != "denoiser" and (model.freeze or recipe.lora or recipe.train.scene_lr):
+        key = "model.freeze" if model.freeze else "lora" if recipe.lora else "train.scene_lr"
+        raise ValueError(f"{key}: only the denoiser phase has it; leave it out")
+    if model.init is None and (model.freeze or recipe.lora):
+        key = "model.freeze" if model.freeze else "lora"
+        raise ValueError(f"{key}: what stays as it is must come trained; give model.init")
+    if len(set(model.freeze)) == 2:
+        raise ValueError("model.freeze: unet and scene_adapter are all there is, nothing would be trained")
+    if phase == "denoiser" and model.preset is None and recipe.scene != SceneSection():
+        raise ValueError("scene: the scene adapter is that of model.init; leave it out, or give model.preset")
 
 
 def read_recipe(path: str | Path, overrides: list[str]) -> dict[str, Any]:
     """A recipe file's values with ``key.path=value`` overrides (values are YAML) applied, not yet validated.
 
-    Raises :class:`UserError` where the file is no YAML mapping or an override is none.
+    ``path`` may be what :func:`find_recipe` takes. Raises :class:`UserError` where the file is no YAML mapping or an
+    override is none.
     """
+    path = find_recipe(path)
     try:
         data = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
@@ -73,9 +122,24 @@ def read_recipe(path: str | Path, overrides: list[str]) -> dict[str, Any]:
         raise UserError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
     if not isinstance(data, dict):
         raise UserError(f"{path}: a recipe is a YAML mapping with name, phase, run, model and train")
+    _fill_deepspeed(data, path.parent)
     for override in overrides:
         _override(data, override)
+    _fill_deepspeed(data, Path())
     return data
+
+
+def _fill_deepspeed(data: dict[str, Any], folder: Path) -> None:
+    """Put the settings in the place of the name of their file."""
+    name = data.get("deepspeed")
+    if not isinstance(name, str):
+        return
+    try:
+        data["deepspeed"] = json.loads((folder / name).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"deepspeed: {folder / name} cannot be read ({error.strerror})") from None
+    except ValueError as error:
+        raise UserError(f"deepspeed: {folder / name} is not valid JSON ({error})") from None
 
 
 def validated(path: str | Path, data: dict[str, Any], schema: type[R]) -> R:
@@ -83,7 +147,7 @@ def validated(path: str | Path, data: dict[str, Any], schema: type[R]) -> R:
     try:
         return schema.model_validate(data)
     except ValidationError as error:
-        raise UserError(f"{path}: {one_line(error)}{_suggestion(error, schema)}") from None
+        raise UserError(f"{path}: {one_line(error)}{suggestion(error, schema)}") from None
 
 
 def load_recipe(path: str | Path, overrides: list[str]) -> Recipe:
@@ -105,7 +169,8 @@ def write_recipe(recipe: BaseModel, run: Path) -> None:
     """Leave the resolved recipe in the run's folder."""
     run.mkdir(parents=True, exist_ok=True)
     text = yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False)
-    (run / "recipe.yaml").write_text(text, encoding="utf-8")
+    with written_whole(run / "recipe.yaml") as path:
+        path.write_text(text, encoding="utf-8")
 
 
 def _override(data: dict[str, Any], override: str) -> None:
@@ -125,18 +190,3 @@ def _override(data: dict[str, Any], override: str) -> None:
         if not isinstance(data, dict):
             raise UserError(f"--set {override}: {parent} is not a section")
     data[last] = value
-
-
-def _suggestion(error: ValidationError, schema: type[BaseModel]) -> str:
-    first = error.errors(include_url=False)[0]
-    if first["type"] != "extra_forbidden":
-        return ""
-    section: Any = schema
-    for part in first["loc"][:-1]:
-        if not hasattr(section, "model_fields"):  # the members of a union: pydantic's line names the place
-            return ""
-        section = section.model_fields[part].annotation
-    if not hasattr(section, "model_fields"):
-        return ""
-    near = difflib.get_close_matches(str(first["loc"][-1]), section.model_fields, n=1)
-    return f"; did you mean {near[0]}?" if near else f"; known: {', '.join(section.model_fields)}"

@@ -107,7 +107,7 @@ class RefereePhase:
         self.recipe, self.device = recipe, device
         data = recipe.data
         self.source = open_corpus(data)
-        config = REFEREES[recipe.model.preset].model_copy(update={"frames": data.frames})
+        config = REFEREES[str(recipe.model.preset)].model_copy(update={"frames": data.frames})
         self.referee = Referee(config).to(device)
         self.words = config.vocabulary
         self.module = RefereeLoss(self.referee)
@@ -119,6 +119,9 @@ class RefereePhase:
         held_out = [sample(number, frames=data.frames, size=data.size) for number in numbers]
         self.gold = [gold_reading(clip) for clip in held_out]
         self.held_out = [clip.render() for clip in held_out]
+
+    def name(self, clip: int) -> str:
+        return f"stage seed {clip}"
 
     def read(self, clip: int, draw: int, _rng: np.random.Generator) -> Sample:
         """The number of a clip; all else is in memory already."""

@@ -15,17 +15,36 @@ class ModelSection(Section):
     """``preset`` names sizes in dysenvdm.backbones; ``vae`` is a trained autoencoder's folder (not for its own phase).
 
     The referee phase takes it for one of the faults it learns to see through, and needs none.
-    ``init`` is an exported folder of the same preset whose weights a fresh run starts from.
-    ``max_tokens`` of a caption are read by ``text_encoder``; a longer caption ends the run.
-    ``gate`` is the mean PSNR in dB that it must reach on held-out frames: what it blurs, no denoiser can draw.
+    ``init`` is a model of ours (a folder, or a name of ``dysenvdm models list``) that a fresh run starts from. With
+    ``preset`` it gives the weights alone. Without, it gives everything: the sizes, the scene adapter's switches, the
+    diffusion process, the text encoder and, where ``vae`` is not given, the autoencoder; so a backbone that
+    ``dysenvdm backbone add`` took in is trained as it is. The autoencoder phase takes an autoencoder's folder.
+    ``freeze`` names the parts, ``unet`` or ``scene_adapter``, that stay as they are, bit for bit.
+    ``text_encoder`` is a name of the model store or a folder (CLIP's text model with its tokenizer, too), and
+    ``max_tokens`` of a caption are read by it; a longer caption ends the run.
+    ``gate`` is the mean PSNR in dB that the autoencoder must reach on held-out frames: what it blurs, no denoiser can
+    draw.
     """
 
-    preset: Literal["micro", "nano", "tiny"]
+    preset: Literal["micro", "nano", "tiny", "paper"] | None = None
     vae: Path | None = None
-    init: Path | None = None
+    init: str | None = None
+    freeze: tuple[Literal["unet", "scene_adapter"], ...] = ()
     gate: float = 30.0
     text_encoder: str = "all-minilm-l6-v2"
     max_tokens: int = Field(128, ge=8, le=512)
+
+
+class LoraSection(Section):
+    """Low-rank updates W + (alpha / rank) B A instead of the weights themselves (Hu et al. 2021).
+
+    ``targets`` are the ends of layers' names in UNet and scene adapter: by default the projections of all attention,
+    to frames, text, time and the scene. A part in ``model.freeze`` gets none.
+    """
+
+    rank: int = Field(16, ge=1)
+    alpha: float = Field(16.0, gt=0)
+    targets: tuple[str, ...] = Field(("to_q", "to_k", "to_v", "to_out.0", "query", "key_value", "output"), min_length=1)
 
 
 class SceneSection(Section):
@@ -110,7 +129,8 @@ class TrainSection(Section):
     until the ``coarse`` fraction every second frame, then all (:class:`dysenvdm.data.stage.Curriculum` says why).
     ``ema`` is the average's decay per step; it is brought up to date every ``ema_every`` steps.
     ``shared_noise``: the part of the noise's variance that a clip's frames have in common, in training and sampling
-    (:func:`dysenvdm.pipeline.mixed_noise`).
+    (:func:`dysenvdm.pipeline.mixed_noise`); a model that goes on learning without ``model.preset`` keeps its own.
+    ``scene_lr``: another learning rate for the scene adapter. Norms and biases know no ``weight_decay``.
     ``checkpoint_activations``: layers keep only their inputs and compute the rest again; a third more time, the same
     gradients, far less memory. ``backend`` of the ranks' talk: NCCL on GPUs, gloo elsewhere, unless said otherwise;
     ``timeout``: minutes that a rank waits for another, longer than the longest validation.
@@ -121,6 +141,7 @@ class TrainSection(Section):
     batch_size: int = Field(ge=1)
     micro_batch: int | None = Field(None, ge=1)
     lr: float = Field(gt=0)
+    scene_lr: float | None = Field(None, gt=0)
     weight_decay: float = Field(0.01, ge=0)
     betas: tuple[float, float] = (0.9, 0.99)
     warmup: int = Field(100, ge=0)
@@ -147,6 +168,13 @@ class TrainSection(Section):
         )
 
 
+class KeepBest(Section):
+    """The checkpoint with the lowest (or highest) validation value ``name`` is kept beside the last ones."""
+
+    name: str
+    lowest: bool = True
+
+
 class LogSection(Section):
     """How often, in steps; how many checkpoints are kept; ``sample_steps``: denoising steps of a sample sheet.
 
@@ -159,6 +187,13 @@ class LogSection(Section):
     sample_every: int = Field(500, ge=1)
     checkpoint_every: int = Field(250, ge=1)
     keep: int = Field(2, ge=1)
+    keep_best: KeepBest | None = None
     sample_steps: int = Field(20, ge=1)
     prompts: list[str] | Path = Field(default_factory=list)
     wandb: bool = False
+
+    @model_validator(mode="after")
+    def _check(self) -> LogSection:
+        if self.keep_best and self.checkpoint_every % self.validate_every:
+            raise ValueError("keep_best: checkpoint_every must be a multiple of validate_every, or none can be judged")
+        return self

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import torch
 from pydantic import ValidationError
 
+from dysenvdm.training.engine_config import engine_config, write_engine_config
 from dysenvdm.training.recipe import Recipe
 from planners.dsg import UserError, one_line
 
@@ -46,18 +48,9 @@ def initialize(module: Any, optimizer: Any, schedule: Any, recipe: Recipe, *, mi
 
     device = next(module.parameters()).device
     precision = precision_of(recipe, device)
-    config = {
-        "train_micro_batch_size_per_gpu": micro,
-        "gradient_accumulation_steps": parts,
-        "gradient_clipping": recipe.train.clip,
-        # The loop looks at the loss itself, and names the clips. (Stage 0 looks all the same, weight by weight.)
-        "bf16": {"enabled": precision == "bf16", "check_grad_overflow": False},
-        "fp16": {"enabled": precision == "fp16"},  # with dynamic loss scaling
-        "zero_allow_untested_optimizer": True,
-        # Torch's fused AdamW steps as fast on CPUs as DeepSpeed's own, which would have to be compiled.
-        "zero_force_ds_cpu_optimizer": False,
-        **recipe.deepspeed,
-    }
+    config = engine_config(recipe, micro=micro, parts=parts, precision=precision)
+    if int(os.environ.get("RANK", "0")) == 0:
+        write_engine_config(config, recipe.run)
     try:
         engine, *_ = deepspeed.initialize(model=module, optimizer=optimizer, lr_scheduler=schedule, config=config)
     except ValidationError as error:

@@ -18,7 +18,8 @@ from dysenvdm.data.steps import Curriculum, Steps
 from dysenvdm.pipeline import EMPTY_SCENE, DysenVDMPipeline
 from dysenvdm.stage import sample
 from dysenvdm.training import run
-from dysenvdm.training.denoiser import DenoiserPhase, build_scheduler, without_imagined
+from dysenvdm.training.denoiser import DenoiserPhase, without_imagined
+from dysenvdm.training.networks import build_scheduler
 from dysenvdm.training.recipe import load_recipe
 from planners.dsg import UserError
 

@@ -1,0 +1,280 @@
+"""What faults do to a training run: ``python -m benchmarks.training_faults [--kills 20] [--seed 0]``.
+
+Runs of a micro model are killed, starved of disk, robbed of a rank, or find their newest checkpoint cut short; then the
+same command is given again. A row says how often the run came to its end, how many steps were made twice, and whether
+the final weights are those of an undisturbed run, bit by bit. Torch is imported once: ranks are forks of this process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import re
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn
+
+import yaml
+
+RECIPE: dict[str, Any] = {
+    "name": "faults",
+    "phase": "autoencoder",
+    "data": {"frames": 8, "size": 32, "validation_clips": 2, "workers": 0},
+    "model": {"preset": "micro"},
+    "train": {"steps": 12, "batch_size": 2, "lr": 1e-3, "warmup": 1, "ema": 0.9},
+    "log": {"every": 1, "validate_every": 100, "sample_every": 100, "checkpoint_every": 3},
+    "deepspeed": {"zero_optimization": {"stage": 1}},
+}
+_FILE_EVENTS = ("open", "os.rename", "os.mkdir", "os.remove", "os.rmdir")
+
+
+@dataclass
+class Run:
+    """One run's folder, recipe and output; ``start`` gives the same command each time."""
+
+    folder: Path
+    recipe: dict[str, Any] = field(default_factory=lambda: RECIPE)
+
+    @property
+    def run(self) -> Path:
+        return self.folder / "run"
+
+    @property
+    def output(self) -> str:
+        path = self.folder / "output.txt"
+        return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+
+    def file(self) -> Path:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.folder / "recipe.yaml"
+        path.write_text(yaml.safe_dump({**self.recipe, "run": str(self.run)}), encoding="utf-8")
+        return path
+
+    def start(self, *, ranks: int = 1, before: Callable[[], None] = lambda: None) -> list[int]:
+        """Fork the ranks; returns their process ids. ``before`` runs in each of them first."""
+        recipe = self.file()
+        port, pids = free_port(), []
+        for rank in range(ranks):
+            pid = os.fork()
+            if pid == 0:
+                places = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": ranks, "MASTER_ADDR": "127.0.0.1"}
+                os.environ.update({name: str(value) for name, value in places.items()}, MASTER_PORT=port)
+                self._train(recipe, before)
+            pids.append(pid)
+        return pids
+
+    def _train(self, recipe: Path, before: Callable[[], None]) -> NoReturn:
+        from dysenvdm.training.__main__ import main
+
+        code: Any = 1
+        output = os.open(self.folder / "output.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        sys.argv = ["dysenvdm.training", str(recipe)]
+        try:
+            before()
+            main()
+            code = 0
+        except SystemExit as leaving:
+            code = leaving.code
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            sys.stderr.flush()
+            os._exit(code)
+
+    def finish(self, **options: Any) -> int:
+        """Start and wait; returns the exit code of the first rank that has one other than 0."""
+        return next((code for code in map(wait, self.start(**options)) if code), 0)
+
+    def weights(self) -> bytes:
+        return (self.run / "model" / "diffusion_pytorch_model.safetensors").read_bytes()
+
+    def steps_made_twice(self) -> int:
+        """As the run itself has said when it was resumed."""
+        return sum(int(number) for number in re.findall(r"the (\d+) after it are made again", self.output))
+
+
+@dataclass
+class Row:
+    """What became of the runs of one fault."""
+
+    fault: str
+    runs: int = 0
+    ended: int = 0
+    identical: int = 0
+    made_twice: list[int] = field(default_factory=list)
+
+    def add(self, run: Run, code: int, expected: bytes) -> None:
+        self.runs += 1
+        self.ended += code == 0
+        self.identical += code == 0 and run.weights() == expected
+        self.made_twice.append(run.steps_made_twice())
+        if code:
+            print(f"{run.folder}: exit code {code}\n{run.output[-1500:]}", file=sys.stderr)
+
+    def __str__(self) -> str:
+        mean = sum(self.made_twice) / max(1, len(self.made_twice))
+        again = f"{mean:.1f}, at most {max(self.made_twice, default=0)}"
+        return f"| {self.fault} | {self.runs} | {self.ended} | {again} | {self.identical} |"
+
+
+def free_port() -> str:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return str(probe.getsockname()[1])
+
+
+def wait(pid: int) -> int:
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def at_file_operation(number: int, tell: Path | None = None) -> None:
+    """Have this process kill itself at its ``number``-th operation on a file of a checkpoint; ``tell`` counts them."""
+    made = 0
+
+    def hook(event: str, arguments: tuple[Any, ...]) -> None:
+        nonlocal made
+        if event in _FILE_EVENTS and "/checkpoints/" in str(arguments[0]):
+            made += 1
+            if tell is not None:
+                handle = os.open(str(tell), os.O_WRONLY | os.O_CREAT)
+                os.pwrite(handle, str(made).encode(), 0)
+                os.close(handle)
+            if made == number:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(hook)
+
+
+def killed(base: Path, draw: random.Random, kills: int, expected: bytes, lasted: float, operations: int) -> list[Row]:
+    """Half of the kills at any moment of a run, half within the writing and removing of checkpoints."""
+    rows = [Row("kill -9 at any moment"), Row("kill -9 while a checkpoint is written")]
+    for number in range(kills):
+        run = Run(base / f"kill-{number}")
+        within = number % 2 == 1
+        if within:
+            moment = draw.randint(1, operations)
+            wait(run.start(before=lambda moment=moment: at_file_operation(moment))[0])  # type: ignore[misc]
+        else:
+            (pid,) = run.start()
+            time.sleep(draw.uniform(0, lasted))
+            os.kill(pid, signal.SIGKILL)
+            wait(pid)
+        rows[within].add(run, run.finish(), expected)
+    return rows
+
+
+def full_disk(base: Path, expected: bytes, size: int) -> tuple[Row, str]:
+    """A disk with room for a checkpoint or two: a mounted one where that is allowed, else a limit on files."""
+    run, mounted = Run(base / "full-disk"), False
+    run.run.mkdir(parents=True)
+    room = [*["mount", "-t", "tmpfs", "-o"], f"size={size * 5 // 2}", "tmpfs", str(run.run)]
+    mounted = subprocess.run(room, capture_output=True, check=False).returncode == 0
+    try:
+        if mounted:
+            code = run.finish()
+            remount = ["mount", "-o", f"remount,size={size * 100}", str(run.run)]
+            subprocess.run(remount, check=True, capture_output=True)
+        else:
+            run.finish(before=lambda: at_file_operation(10**9))
+            code = run.finish(before=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size // 10, size // 10)))
+        said = next((line for line in run.output.splitlines() if line.startswith("error:")), "nothing")
+        row = Row("a full disk")
+        row.add(run, run.finish() if code == 2 else 1, expected)
+    finally:
+        if mounted:
+            subprocess.run(["umount", str(run.run)], check=True)
+    return row, f"{'a mounted tmpfs' if mounted else 'RLIMIT_FSIZE'}, exit code {code}: {said}"
+
+
+def cut_short(base: Path, expected: bytes) -> Row:
+    """Each file of the newest checkpoint in turn loses its last byte while the run is down."""
+    row, run = Row("a file of the newest checkpoint cut short"), Run(base / "cut-0")
+    number, files = 0, 1
+    while number < files:
+        run = Run(base / f"cut-{number}")
+        run.finish()
+        newest = sorted((run.run / "checkpoints").glob("step-*"))[-1]
+        paths = sorted(path for path in newest.iterdir() if path.is_file())
+        files = len(paths)
+        os.truncate(paths[number], paths[number].stat().st_size - 1)
+        row.add(run, run.finish(), expected)
+        number += 1
+    return row
+
+
+def rank_dies(base: Path, draw: random.Random) -> Row:
+    """DeepSpeed's own launcher, two ranks, one killed once the run has a checkpoint."""
+    import psutil
+
+    undisturbed = Run(base / "two-ranks")
+    assert undisturbed.finish(ranks=2) == 0, undisturbed.output
+    run = Run(base / "rank-dies")
+    launch = [sys.executable, "-m", "deepspeed.launcher.runner", "--num_accelerators", "2", "--master_addr"]
+    launch += ["127.0.0.1", "--master_port", free_port(), "--module", "dysenvdm.training", str(run.file())]
+    with (run.folder / "output.txt").open("ab") as output:
+        launcher = subprocess.Popen(launch, stdout=output, stderr=output)
+        while launcher.poll() is None and not list((run.run / "checkpoints").glob("step-*")):
+            time.sleep(0.05)
+        time.sleep(draw.uniform(0, 1))
+        ranks = [
+            child
+            for child in psutil.Process(launcher.pid).children(recursive=True)
+            if "--local_rank=1" in child.cmdline()
+        ]
+        for child in ranks:
+            child.kill()
+        code = launcher.wait()
+    assert ranks, run.output
+    assert code != 0, run.output
+    row = Row("one rank of two dies")
+    row.add(run, run.finish(ranks=2), undisturbed.weights())
+    return row
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    os.environ["OMP_NUM_THREADS"] = "1"
+    import deepspeed  # noqa: F401 - all that takes its time is imported once, before the forks
+    import torch.utils.tensorboard
+    from matplotlib import figure  # noqa: F401
+
+    import dysenvdm.training.autoencoder  # noqa: F401
+
+    torch.set_num_threads(1)
+    draw = random.Random(arguments.seed)
+    with tempfile.TemporaryDirectory() as folder:
+        base = Path(folder)
+        undisturbed, counter = Run(base / "undisturbed"), base / "operations"
+        started = time.perf_counter()
+        assert undisturbed.finish(before=lambda: at_file_operation(-1, tell=counter)) == 0, undisturbed.output
+        lasted, expected = time.perf_counter() - started, undisturbed.weights()
+        newest = sorted((undisturbed.run / "checkpoints").glob("step-*"))[-1]
+        size = sum(path.stat().st_size for path in newest.iterdir())
+        rows = killed(base, draw, arguments.kills, expected, lasted, int(counter.read_text()))
+        disk, how = full_disk(base, expected, size)
+        rows += [disk, cut_short(base, expected), rank_dies(base, draw)]
+    print("| fault | runs | came to their end | steps made twice (mean) | weights identical |\n|---|---|---|---|---|")
+    print("\n".join(map(str, rows)))
+    print(f"\nfull disk: {how}")
+    every = RECIPE["log"]["checkpoint_every"]
+    whole = all(row.runs == row.ended == row.identical for row in rows)
+    sys.exit(0 if whole and max(max(row.made_twice) for row in rows) <= every else 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,104 @@
+"""A run's folder: one process at a time, one recipe, and disks that fill up are named."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import torch.distributed as dist
+import yaml
+from pydantic import ValidationError
+from rich.console import Console
+
+from dysenvdm.files import disk_trouble
+from dysenvdm.training.recipe import Recipe, write_recipe
+from planners.dsg import UserError
+
+console = Console(stderr=True, highlight=False)
+
+MAY_CHANGE = (
+    "run", "log", "data.workers", "data.source.root", "data.examined", "data.caching.folder", "data.caching.shard_mb",
+    "data.caching.in_memory", "deepspeed", "train.steps", "train.minutes", "train.lr", "train.warmup",
+    "train.cooldown", "train.clip", "train.micro_batch", "train.checkpoint_activations", "train.backend",
+    "train.timeout",
+)  # fmt: skip
+"""Keys and sections of a recipe that may have other values when a run is resumed."""
+STAGE = "deepspeed.zero_optimization.stage"
+"""The key within those sections that may not: optimizer states are laid out by it."""
+
+
+class RunFolder:
+    """Rank 0's claim on a run's folder, until it is released or the process ends, however it ends."""
+
+    def __init__(self, recipe: Recipe, rank: int) -> None:
+        """Raises :class:`UserError` where another process trains in the folder or it holds a run of another recipe."""
+        self._file = -1
+        if rank == 0:
+            recipe.run.mkdir(parents=True, exist_ok=True)
+            self._lock(recipe.run)
+            refuse_changes(recipe, recipe.run / "recipe.yaml")
+            with disk_trouble(recipe.run):
+                write_recipe(recipe, recipe.run)
+        dist.barrier()
+
+    def _lock(self, run: Path) -> None:
+        # A record lock: the kernel drops it with the process, and the loader's processes do not inherit it.
+        self._file = os.open(run / "run.lock", os.O_RDWR | os.O_CREAT, 0o644)
+        owner = os.read(self._file, 1000).decode(errors="replace").strip()
+        try:
+            fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError):
+            raise UserError(
+                f"{run}: {owner or 'another process'} trains in this folder; wait for its end, or choose another "
+                f"folder with --set run=FOLDER"
+            ) from None
+        except OSError as error:
+            say(f"{run}: cannot be locked there ({error.strerror}); see to it that no other process trains in it")
+        if owner:
+            say(f"{run}: the run of {owner} ended before its time; going on from its last checkpoint")
+        os.ftruncate(self._file, 0)
+        os.pwrite(self._file, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
+
+    def release(self) -> None:
+        """Say that the run came to its end."""
+        if self._file >= 0:
+            os.ftruncate(self._file, 0)
+            os.close(self._file)
+            self._file = -1
+
+
+def say(message: str) -> None:
+    """One line on standard error, as it is."""
+    console.print(message, markup=False, soft_wrap=True)
+
+
+def refuse_changes(recipe: Recipe, path: Path) -> None:
+    """Raise :class:`UserError` that names every key which differs from the recipe at ``path`` and may not."""
+    if not path.exists():
+        return
+    there = yaml.safe_load(path.read_text(encoding="utf-8"))
+    with suppress(ValidationError):  # so that keys which are newer than the run have their defaults
+        there = Recipe.model_validate(there).model_dump(mode="json")
+    old, new = ({STAGE: 0, **dict(_flat(values))} for values in (there, recipe.model_dump(mode="json")))
+    changed = [key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key) and not may_change(key)]
+    if changed:
+        named = ", ".join(f"another {key!r} ({old.get(key)} there, {new.get(key)} here)" for key in changed)
+        raise UserError(f"{path}: that run has {named}; choose another folder with --set run=FOLDER")
+
+
+def may_change(key: str) -> bool:
+    """Whether a run may be resumed with another value of this key of its recipe, such as ``train.lr``."""
+    return key != STAGE and any(key == free or key.startswith(f"{free}.") for free in MAY_CHANGE)
+
+
+def _flat(values: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
