@@ -37,4 +37,6 @@ def find_recipe(name: str | Path) -> Path:
         return shipped[wanted]
     near = difflib.get_close_matches(wanted, shipped, n=1)
     hint = f"did you mean {near[0]}? " if near else ""
-    raise UserError(f"{name}: cannot be read (no such recipe); {hint}there are: {', '.join(shipped)}, or give a file")
+    raise UserError(
+        f"{name}: cannot be read (no such recipe file); {hint}there are: {', '.join(shipped)}, or give a file"
+    )

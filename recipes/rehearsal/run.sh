@@ -29,13 +29,16 @@ fi
 step() { # title, command
   start=$(date +%s)
   printf '\n== %s\n$ %s\n' "$1" "$2"
-  # The command is a line of text, as a person would type it.
-  if ! eval "$2" > "$OUT/step.log" 2>&1; then
+  # The command is a line of text, as a person would type it. Who looks on sees its progress; a log gets its last lines.
+  if [ -t 2 ]; then
+    eval "$2" || { echo "rehearsal: '$1' failed" >&2; exit 1; }
+  elif eval "$2" > "$OUT/step.log" 2>&1; then
+    tail -n 3 "$OUT/step.log"
+  else
     tail -n 25 "$OUT/step.log"
     echo "rehearsal: '$1' failed; all it said is in $OUT/step.log" >&2
     exit 1
   fi
-  tail -n 3 "$OUT/step.log"
   seconds=$(($(date +%s) - start))
   echo "   $seconds s"
   printf '| %s | %s | `%s` |\n' "$1" "$seconds" "$2" >> "$OUT/steps.md"

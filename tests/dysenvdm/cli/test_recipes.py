@@ -110,7 +110,7 @@ def test_a_recipe_is_found_by_name_from_anywhere(name: str, tmp_path: Path, monk
 def test_a_recipe_that_is_not_there_is_answered_with_those_that_are(run) -> None:
     done = run("train", "bakbone")
     assert done.code == 2
-    assert "bakbone: cannot be read (no such recipe); did you mean backbone?" in done.err
+    assert "bakbone: cannot be read (no such recipe file); did you mean backbone?" in done.err
     assert "stage/denoiser-nano" in done.err
 
 
