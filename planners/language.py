@@ -7,6 +7,7 @@ function words from content words in the spans that it marks. Source: ours.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 
 def word_set(words: str) -> frozenset[str]:
@@ -92,10 +93,17 @@ def _stem_to_base(stem: str) -> str:
     return stem + "e" if one_short_syllable else stem
 
 
+def is_pronoun(phrase: Sequence[str]) -> bool:
+    """Whether a phrase stands for somebody named elsewhere: "he", "them", and "her" where nothing follows it."""
+    return phrase[0] in PRONOUNS or tuple(phrase) == ("her",)
+
+
 def predicate_form(words: list[str]) -> str:
     """A marked action as a predicate: auxiliaries dropped, the verb in its base form, the rest as it was said."""
     rest = list(words)
     while len(rest) > 1 and (rest[0] in AUXILIARIES or (rest[0] == "to" and len(rest) < len(words))):
+        if rest[1] in DETERMINERS:  # "does a cartwheel", "has his breakfast": no auxiliary
+            break
         rest = rest[1:]
     return " ".join([base_form(rest[0]), *rest[1:]])
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from planners.action_planning import Clause, Mention, Retelling
 from planners.dsg import ActionPlan, Event, SceneObject
-from planners.language import INDEFINITE, PRONOUNS, singular, slug
+from planners.language import INDEFINITE, is_pronoun, singular, slug
 
 Group = tuple[int, ...]
 """Numbers of the cast's things that a phrase means: one, or all of "two dogs"."""
@@ -104,7 +104,7 @@ def phrases(clauses: Sequence[Clause]) -> list[tuple[str, ...]]:
     found = [
         phrase for clause in clauses for phrase in (clause.agent if clause.verb else (), clause.target, clause.place)
     ]
-    return [phrase for phrase in dict.fromkeys(found) if phrase and phrase[0] not in PRONOUNS]
+    return [phrase for phrase in dict.fromkeys(found) if phrase and not is_pronoun(phrase)]
 
 
 def cast_actions(
@@ -116,14 +116,14 @@ def cast_actions(
     def meant(phrase: tuple[str, ...], missing: Group | None) -> Group | None:
         if not phrase:
             return missing
-        return None if phrase[0] in PRONOUNS else cast.meet(names[phrase])
+        return None if is_pronoun(phrase) else cast.meet(names[phrase])
 
     for clause in clauses:
         if clause.verb:
             before = tuple(cast.groups)
             agents = meant(clause.agent, None)
             actions.append(Action(clause, agents, meant(clause.target, ()), before))
-        if clause.place and clause.place[0] not in PRONOUNS:
+        if clause.place and not is_pronoun(clause.place):
             cast.meet(names[clause.place], place=True)
     return cast, actions
 

@@ -44,3 +44,9 @@ class Found:
 
     entries: tuple[Entry, ...]
     rejected: tuple[Rejected, ...]
+
+    def without(self, held_out: Found) -> Found:
+        """The clips that are not in ``held_out``; those that are become duplicates."""
+        ids = {entry.id for entry in held_out.entries}
+        twice = [Rejected(e.id, "duplicate", "it is also in the validation file") for e in self.entries if e.id in ids]
+        return Found(tuple(e for e in self.entries if e.id not in ids), (*self.rejected, *twice))

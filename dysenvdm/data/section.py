@@ -80,11 +80,15 @@ class ActivityNetSource(Section):
 
 
 class FolderSource(Section):
-    """Any folder: ``clip.mp4`` beside ``clip.txt``, or ``annotations``, a JSONL file of clips with their captions."""
+    """Any folder: ``clip.mp4`` beside ``clip.txt``, or ``annotations``, a JSONL file of clips with their captions.
+
+    ``validation`` is such a file of the clips that are held out, else they are a share.
+    """
 
     kind: Literal["folder"]
     root: Path
     annotations: Path | None = None
+    validation: Path | None = None
     validation_share: float = Field(0.02, gt=0, lt=1)
 
 

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from planners.language import base_form, predicate_form, singular, slug, without_leads, words_of
+from planners.language import base_form, is_pronoun, predicate_form, singular, slug, without_leads, words_of
 
 BASE_FORMS = """
 walk walks walking walked; run runs running ran; sit sits sitting sat; jump jumps jumping; kick kicks kicking; push
@@ -36,6 +36,8 @@ def test_every_form_of_a_verb_has_its_base(forms: list[str]) -> None:
         ("flaps its wings", "flap its wings"),
         ("is", "be"),
         ("runs to the left", "run to the left"),
+        ("does a cartwheel", "do a cartwheel"),
+        ("is doing a cartwheel", "do a cartwheel"),
     ],
 )
 def test_predicates_lose_auxiliaries_and_inflection(said: str, predicate: str) -> None:
@@ -69,3 +71,11 @@ def test_words_keep_letters_of_any_language_and_apostrophes() -> None:
 @pytest.mark.parametrize("label", ["snow field", "grün", "日本", "girl's hat", "x" * 200])
 def test_slugs_are_object_ids(label: str) -> None:
     assert re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}", slug(label))
+
+
+@pytest.mark.parametrize(
+    ("phrase", "expected"),
+    [("her", True), ("her dog", False), ("he", True), ("them", True), ("the girl", False), ("his", False)],
+)
+def test_her_is_somebody_where_nothing_follows(phrase: str, expected: bool) -> None:
+    assert is_pronoun(phrase.split()) == expected

@@ -40,10 +40,13 @@ class Line(BaseModel):
 
 
 def find(source: FolderSource, held_out: bool) -> Found:
-    """All clips but a share, or that share. (See the door, ``dysenvdm.data.sources.find``.)"""
+    """All clips but a share, or that share; or those of the validation file. (See ``dysenvdm.data.sources.find``.)"""
     check_folder("data.source.root", source.root, LAYOUT)
-    found = _listed(source.root, source.annotations) if source.annotations else _beside(source.root)
-    return shared_out(found, source.validation_share, held_out)
+    validation = _listed(source.root, "validation", source.validation) if source.validation else None
+    if validation and held_out:
+        return validation
+    found = _listed(source.root, "annotations", source.annotations) if source.annotations else _beside(source.root)
+    return found.without(validation) if validation else shared_out(found, source.validation_share, held_out)
 
 
 def _beside(root: Path) -> Found:
@@ -77,8 +80,8 @@ def _videos(root: Path) -> list[Path]:
     ]
 
 
-def _listed(root: Path, annotations: Path) -> Found:
-    key, collector, folders = "data.source.annotations", Collector(), Folders()
+def _listed(root: Path, name: str, annotations: Path) -> Found:
+    key, collector, folders = f"data.source.{name}", Collector(), Folders()
     lines = read_text(key, annotations).split("\n")  # not splitlines: JSON strings may hold other line separators
     for number, text in enumerate(lines, 1):
         if not text.strip():

@@ -55,6 +55,20 @@ def test_a_jsonl_tells_spans_captions_and_scene_graphs(root: Path, tmp_path: Pat
     }
 
 
+def test_a_validation_file_says_what_is_held_out_and_nothing_of_it_is_trained_on(root: Path, tmp_path: Path) -> None:
+    train, held = tmp_path / "train.jsonl", tmp_path / "held.jsonl"
+    lines = [{"file": "b.webm", "text": "A man runs.", "start": i, "end": i + 1} for i in range(3)]
+    train.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    held.write_text(json.dumps(lines[2]) + "\n")
+    source = FolderSource(kind="folder", root=root, annotations=train, validation=held)
+    assert [entry.id for entry in find(source, held_out=True).entries] == ["b.webm#2-3"]
+    found = find(source, held_out=False)
+    assert [entry.id for entry in found.entries] == ["b.webm#0-1", "b.webm#1-2"]
+    assert [(one.id, one.reason) for one in found.rejected] == [("b.webm#2-3", "duplicate")]
+    with pytest.raises(UserError, match=r"data\.source\.validation: .*none\.jsonl"):
+        find(source.model_copy(update={"validation": tmp_path / "none.jsonl"}), held_out=False)
+
+
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
