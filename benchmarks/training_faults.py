@@ -1,8 +1,9 @@
 """What faults do to a training run: ``python -m benchmarks.training_faults [--kills 20] [--seed 0]``.
 
-Runs of a micro model are killed, starved of disk, robbed of a rank, or find their newest checkpoint cut short; then the
-same command is given again. A row says how often the run came to its end, how many steps were made twice, and whether
-the final weights are those of an undisturbed run, bit by bit. Torch is imported once: ranks are forks of this process.
+Runs of a micro model are killed, starved of disk, robbed of a rank, find their newest checkpoint cut short, or lose a
+clip of the videos that they read; then the same command is given again. A row says how often the run came to its end,
+how many steps were made twice, and whether the final weights are those of an undisturbed run, bit by bit (of one that
+lost the same clip behind the same step). Torch is imported once: ranks are forks of this process.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -34,6 +36,13 @@ RECIPE: dict[str, Any] = {
     "train": {"steps": 12, "batch_size": 2, "lr": 1e-3, "warmup": 1, "ema": 0.9},
     "log": {"every": 1, "validate_every": 100, "sample_every": 100, "checkpoint_every": 3},
     "deepspeed": {"zero_optimization": {"stage": 1}},
+}
+CLIPS, LENGTH = 6, 12
+"""Videos that a run reads, of which one is held out, and frames of each."""
+HARMS: dict[str, Callable[[Path], object]] = {
+    "cut short": lambda path: os.truncate(path, path.stat().st_size // 3),
+    "overwritten": lambda path: path.write_bytes(bytes(path.stat().st_size)),
+    "removed": Path.unlink,
 }
 _FILE_EVENTS = ("open", "os.rename", "os.mkdir", "os.remove", "os.rmdir")
 
@@ -214,6 +223,87 @@ def cut_short(base: Path, expected: bytes) -> Row:
     return row
 
 
+def on_videos(folder: Path) -> Run:
+    """A run of videos that it writes: each a red block that moves over noise of its own."""
+    import av
+    import numpy as np
+
+    clips = folder / "clips"
+    clips.mkdir(parents=True)
+    for number in range(CLIPS):
+        ground = np.random.default_rng(number).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+        with av.open(str(clips / f"{number}.mp4"), "w") as file:
+            stream = file.add_stream("libx264", rate=8)
+            stream.width, stream.height, stream.pix_fmt = 32, 32, "yuv420p"
+            for frame in range(LENGTH):
+                picture = ground.copy()
+                picture[8:24, frame : frame + 8] = (255, 0, 0)
+                file.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+            file.mux(stream.encode(None))
+        (clips / f"{number}.txt").write_text(f"Clip {number}.", encoding="utf-8")
+    source = {"kind": "folder", "root": str(clips), "validation_share": 0.01}
+    examined = str(folder / "examined.jsonl")
+    return Run(folder, {**RECIPE, "data": {**RECIPE["data"], "source": source, "examined": examined}})
+
+
+def behind_step(step: int, act: Callable[[], object], kill: tuple[int, float] | None = None) -> None:
+    """Have this process act when a step and its checkpoint are made.
+
+    With ``kill`` it then kills itself behind another step, within the next one: at so much of the time that one takes.
+    """
+    from dysenvdm.training import loop
+
+    look, before = loop.Trainer._look, time.perf_counter()
+
+    def acting(self: loop.Trainer, log: Any, *, last: bool) -> None:
+        nonlocal before
+        lasted, before = time.perf_counter() - before, time.perf_counter()
+        look(self, log, last=last)
+        if self.step == step:
+            act()
+        if kill is not None and self.step == kill[0]:
+            threading.Timer(kill[1] * lasted, os.kill, (os.getpid(), signal.SIGKILL)).start()
+
+    loop.Trainer._look = acting  # type: ignore[method-assign]
+
+
+def lose_clip(run: Run, chosen: int, step: int, harm: str, kill: tuple[int, float] | None) -> int:
+    """Play a run whose chosen clip breaks behind the step; returns its exit code, 1 where the clip was not named."""
+    from dysenvdm.data.section import FolderSource
+    from dysenvdm.data.sources import find
+
+    path = find(FolderSource.model_validate(run.recipe["data"]["source"]), held_out=False).entries[chosen].path
+    (pid,) = run.start(before=lambda: behind_step(step, lambda: HARMS[harm](path), kill))
+    code = wait(pid)
+    if kill is not None:
+        code = run.finish()
+    noted = run.run / "replaced.jsonl"
+    named = noted.exists() and path.name in noted.read_text(encoding="utf-8") and path.name in run.output
+    return code if code or named else 1
+
+
+def clip_breaks(base: Path, draw: random.Random, runs: int) -> list[Row]:
+    """A clip's file becomes unreadable behind a step; the same again; and the same with a kill after it.
+
+    Those that are killed lose their clip behind a step with a checkpoint, so that no step which had shown the clip is
+    made again without it.
+    """
+    rows = [Row("a corrupt clip in the middle"), Row("a corrupt clip in the middle, then kill -9")]
+    every, batch = RECIPE["log"]["checkpoint_every"], RECIPE["train"]["batch_size"]
+    last = RECIPE["train"]["steps"] - -(-(2 * CLIPS - 3) // batch)  # behind it every clip is drawn once more
+    for number in range(runs):
+        harm = list(HARMS)[number % len(HARMS)]
+        killed = number % 2 == 1
+        step = draw.choice(range(every, last + 1, every)) if killed else draw.randint(1, last)
+        twin, run = (on_videos(base / f"clip-{number}-{name}") for name in ("twin", "run"))
+        chosen = draw.randrange(CLIPS - 1)
+
+        kill = (draw.randint(step, RECIPE["train"]["steps"] - 1), draw.random()) if killed else None
+        assert lose_clip(twin, chosen, step, harm, None) == 0, twin.output
+        rows[killed].add(run, lose_clip(run, chosen, step, harm, kill), twin.weights())
+    return rows
+
+
 def rank_dies(base: Path, draw: random.Random) -> Row:
     """DeepSpeed's own launcher, two ranks, one killed once the run has a checkpoint."""
     import psutil
@@ -253,6 +343,7 @@ def main() -> None:
     import torch.utils.tensorboard
     from matplotlib import figure  # noqa: F401
 
+    import dysenvdm.data.videos
     import dysenvdm.training.autoencoder  # noqa: F401
 
     torch.set_num_threads(1)
@@ -267,7 +358,7 @@ def main() -> None:
         size = sum(path.stat().st_size for path in newest.iterdir())
         rows = killed(base, draw, arguments.kills, expected, lasted, int(counter.read_text()))
         disk, how = full_disk(base, expected, size)
-        rows += [disk, cut_short(base, expected), rank_dies(base, draw)]
+        rows += [disk, cut_short(base, expected), *clip_breaks(base, draw, arguments.kills), rank_dies(base, draw)]
     print("| fault | runs | came to their end | steps made twice (mean) | weights identical |\n|---|---|---|---|---|")
     print("\n".join(map(str, rows)))
     print(f"\nfull disk: {how}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -80,13 +81,14 @@ class StageCorpus:
         ]
 
 
-def open_corpus(data: DataSection) -> Corpus:
+def open_corpus(data: DataSection, begun: Path | None = None) -> Corpus:
     """The corpus that a data section names; of videos, all are looked into first, which is noted and done only once.
 
+    ``begun``: the file of a run that keeps the clips it began with (see :class:`~dysenvdm.data.videos.VideoCorpus`).
     Raises :class:`UserError` where the data set is missing or has no usable clip.
     """
     if isinstance(data.source, StageSource):
         return StageCorpus(data)
     from dysenvdm.data.videos import VideoCorpus
 
-    return VideoCorpus(data)
+    return VideoCorpus(data, begun)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections import Counter
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Container
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +22,7 @@ from dysenvdm.data.samples import CELLS, Sample
 from dysenvdm.data.scenes import during
 from dysenvdm.data.section import DataSection, StageSource
 from dysenvdm.data.sources import LAYOUTS, find, lot
+from dysenvdm.data.usable import Clips, Usable, content, packed, read_clips, still_there, unpacked, write_clips
 from planners.dsg import DSGError, DynamicSceneGraph, UserError
 
 NOTHING = DynamicSceneGraph(ticks=1)
@@ -31,16 +31,6 @@ TRIES = 16
 """Clips in a row that may turn out unreadable in one draw; more are no bad luck."""
 EXAMINED_AT_ONCE = 1.5
 """How many clips are examined for each that is wanted: some will be too short."""
-
-
-@dataclass(frozen=True)
-class Usable:
-    """A clip that gives enough frames."""
-
-    entry: Entry
-    info: Info
-    stamp: Stamp
-    dsg: DynamicSceneGraph | None = None
 
 
 @dataclass(frozen=True)
@@ -60,11 +50,12 @@ def sampling_of(data: DataSection) -> Sampling:
     return Sampling(data.frames, data.fps, data.stride, data.spread)
 
 
-def check_clips(data: DataSection, *, held_out: bool, wanted: int = 0) -> Checked:
+def check_clips(data: DataSection, *, held_out: bool, wanted: int = 0, ids: Container[str] | None = None) -> Checked:
     """The usable clips of a recipe's videos and what is wrong with the others; files are decoded where nobody has yet.
 
-    With ``wanted`` so many at most, a fixed random choice, and no more files are looked into than that takes. Raises
-    :class:`UserError` where the data set is missing, or more of its files than ``data.may_miss``.
+    With ``wanted`` so many at most, a fixed random choice, and no more files are looked into than that takes; with
+    ``ids`` these clips alone. Raises :class:`UserError` where the data set is missing, or more of its files than
+    ``data.may_miss``.
     """
     source = data.source
     assert not isinstance(source, StageSource)
@@ -72,6 +63,8 @@ def check_clips(data: DataSection, *, held_out: bool, wanted: int = 0) -> Checke
     _check_missing(found, data)
     notes = Notes(data.examined or notes_path(source.root), source.root)
     entries, sampling = found.entries, sampling_of(data)
+    if ids is not None:
+        entries = tuple(entry for entry in entries if entry.id in ids)
     clips: list[Usable] = []
     rejected = list(found.rejected)
     if wanted:
@@ -122,19 +115,36 @@ class VideoCorpus:
 
     They are kept as JSON in one array, which processes share without copying. A file that has changed since it was
     examined, or that fails all the same, gives way to another clip, chosen by the draw's own generator.
+
+    ``begun`` is where a run notes its clips before its first step. Where they are noted already they stay the run's
+    clips, in their order, whatever has become of the files: each draw shows what it would have shown.
     """
 
-    def __init__(self, data: DataSection) -> None:
+    def __init__(self, data: DataSection, begun: Path | None = None) -> None:
         decoding.check_installed()
         self.data, self.sampling = data, sampling_of(data)
+        clips = _resumed(data, begun) if begun and begun.exists() else self._new()
+        self._held_out = clips.held_out
+        told = [packed(clip) for clip in clips.trained]
+        self._told = np.frombuffer(b"".join(told), dtype=np.uint8)
+        self._ends = np.cumsum([len(text) for text in told])
+        self.sizes = decoding.bucket_sizes(data.size) if data.buckets else [(data.size, data.size)]
+        self._bucket = np.array([decoding.bucket_of(clip.info, self.sizes) for clip in clips.trained], dtype=np.int16)
+
+    def note(self, begun: Path) -> None:
+        """Write down that these are the run's clips."""
+        assert not isinstance(self.data.source, StageSource)
+        write_clips(begun, Clips(tuple(map(self._clip, range(self.clips))), self._held_out), self.data.source.root)
+
+    def _new(self) -> Clips:
+        data = self.data
         checked = check_clips(data, held_out=False, wanted=data.clips)
         held_out = check_clips(data, held_out=True, wanted=data.validation_clips)
-        self._held_out = held_out.clips
         kind = data.source.kind
         if not checked.clips:
             first = f"; the first is {_line(checked.rejected[0])}" if checked.rejected else ""
             raise UserError(f"data.source: none of the {kind} clips can be used: {checked.reasons or 'none'}{first}")
-        if not self._held_out:
+        if not held_out.clips:
             raise UserError(
                 f"data.source: no {kind} clip is held out that can be used for validation "
                 f"({held_out.reasons or 'there are none'}); give more clips or a larger validation_share"
@@ -146,11 +156,7 @@ class VideoCorpus:
                 highlight=False,
                 soft_wrap=True,
             )
-        told = [_packed(clip) for clip in checked.clips]
-        self._told = np.frombuffer(b"".join(told), dtype=np.uint8)
-        self._ends = np.cumsum([len(text) for text in told])
-        self.sizes = decoding.bucket_sizes(data.size) if data.buckets else [(data.size, data.size)]
-        self._bucket = np.array([decoding.bucket_of(clip.info, self.sizes) for clip in checked.clips], dtype=np.int16)
+        return Clips(checked.clips, held_out.clips)
 
     @property
     def clips(self) -> int:
@@ -160,9 +166,9 @@ class VideoCorpus:
     def key(self) -> str:
         digest = hashlib.sha256()
         for clip in map(self._clip, range(self.clips)):
-            digest.update(_content(clip))
+            digest.update(content(clip))
         for clip in self._held_out:
-            digest.update(_content(clip))
+            digest.update(content(clip))
         return f"{self.data.source.kind} {self.sampling} {self.sizes} {digest.hexdigest()}"
 
     @property
@@ -197,6 +203,8 @@ class VideoCorpus:
         """All of them square, from the middle of each."""
         samples = []
         for number, usable in enumerate(self._held_out):
+            if usable.lost:
+                continue
             caption = int(np.random.default_rng(number).integers(len(usable.entry.captions)))
             sample = self._sample(usable, self.clips + number, number, caption)
             try:
@@ -210,7 +218,7 @@ class VideoCorpus:
 
     def _clip(self, clip: int) -> Usable:
         start = self._ends[clip - 1] if clip else 0
-        return _unpacked(self._told[start : self._ends[clip]].tobytes())
+        return unpacked(self._told[start : self._ends[clip]].tobytes())
 
     def _sample(self, usable: Usable, clip: int, draw: int, caption: int) -> Sample:
         entry, frames = usable.entry, self.sampling.frames
@@ -233,37 +241,30 @@ class VideoCorpus:
         return replace(sample, video=decoded.frames, dsg=during(sample.dsg, decoded.start, decoded.end))
 
 
+def _resumed(data: DataSection, begun: Path) -> Clips:
+    """The clips of a run that has begun; those whose files are no longer what they were are marked as lost and told."""
+    source = data.source
+    assert not isinstance(source, StageSource)
+    clips = read_clips(begun, source.root)
+    every = (*clips.trained, *clips.held_out)
+    ids = {clip.entry.id for clip in every}
+    looked = [check_clips(data, held_out=held_out, ids=ids) for held_out in (False, True)]
+    now = {clip.entry.id: clip for checked in looked for clip in checked.clips}
+    clips = Clips(*(tuple(still_there(clip, now.get(clip.entry.id)) for clip in part) for part in clips))
+    lost = [clip.entry.id for clip in (*clips.trained, *clips.held_out) if clip.lost]
+    if all(clip.lost for clip in clips.held_out):
+        raise UserError(f"data.source: {lost[-1]} and all other clips held out are gone or have changed; restore one")
+    if lost and os.environ.get("RANK", "0") == "0":
+        why = {rejected.id: _line(rejected) for checked in looked for rejected in checked.rejected}
+        Console(stderr=True).print(
+            f"{source.kind}: {len(lost):,} of the run's {len(every):,} clips are gone or have changed, such as "
+            f"{why.get(lost[0], lost[0])}; where they are drawn, others are shown",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+        )
+    return clips
+
+
 def _line(rejected: Rejected) -> str:
     return f"{rejected.id}: {rejected.reason}, {rejected.detail}"
-
-
-def _packed(clip: Usable) -> bytes:
-    entry = clip.entry
-    said: dict[str, Any] = {
-        "id": entry.id,
-        "path": str(entry.path),
-        "captions": entry.captions,
-        "span": entry.span,
-        "sentences": entry.sentences,
-        "info": asdict(clip.info),
-        "stamp": asdict(clip.stamp),
-        "dsg": clip.dsg.to_dict() if clip.dsg else None,
-    }
-    return json.dumps(said).encode()
-
-
-def _unpacked(text: bytes) -> Usable:
-    said = json.loads(text)
-    span = tuple(said["span"]) if said["span"] else None
-    sentences = tuple(tuple(sentence) for sentence in said["sentences"])
-    entry = Entry(said["id"], Path(said["path"]), tuple(said["captions"]), span, None, sentences)
-    dsg = DynamicSceneGraph.parse(said["dsg"]) if said["dsg"] else None
-    return Usable(entry, Info(**said["info"]), Stamp(**said["stamp"]), dsg)
-
-
-def _content(clip: Usable) -> bytes:
-    """What a clip's frames and words follow from, on any machine."""
-    said = json.loads(_packed(clip))
-    said.pop("path")
-    said["stamp"].pop("mtime_ns")
-    return json.dumps(said, sort_keys=True).encode()

@@ -27,6 +27,7 @@ from dysenvdm.data.cache.store import Items, Store
 from dysenvdm.data.cache.texts import CachedTexts, captions_of, encoding, listed, listing
 from dysenvdm.data.corpora import Corpus, open_corpus
 from dysenvdm.data.samples import Sample
+from dysenvdm.training.run_folder import clips_of_run, keep_clips
 from planners.dsg import UserError
 
 if TYPE_CHECKING:
@@ -158,7 +159,7 @@ class Caching:
     def _source(self, settings: dict[str, Any]) -> Corpus:
         """The corpus; where its files are gone and its caches are here, what was noted of it."""
         try:
-            return open_corpus(self.data)
+            corpus = open_corpus(self.data, clips_of_run(self.recipe.run))
         except UserError as error:
             noted = recall(self.root, "corpus", settings) if self.data.cache else None
             if noted is None:
@@ -166,6 +167,9 @@ class Caching:
             if self.ranks.first:
                 console.print(f"warning: {error}; reading from the cache", style="yellow", highlight=False)
             return _RecordedCorpus(noted["clips"], noted["key"], str(error))
+        if self.ranks.first:
+            keep_clips(self.recipe.run, corpus)
+        return corpus
 
     # -- the kinds -------------------------------------------------------------------------------------------------
 

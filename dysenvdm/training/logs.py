@@ -30,7 +30,8 @@ class RunLog:
         self._board: Any = None
         if writes:
             folder.mkdir(parents=True, exist_ok=True)
-            _drop_half_line(folder / "log.jsonl")
+            for name in ("log.jsonl", "replaced.jsonl"):
+                _drop_half_line(folder / name)
             self._file = (folder / "log.jsonl").open("a", encoding="utf-8", buffering=1)
         if writes and board:
             from torch.utils.tensorboard import SummaryWriter

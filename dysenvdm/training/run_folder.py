@@ -8,13 +8,14 @@ import socket
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch.distributed as dist
 import yaml
 from pydantic import ValidationError
 from rich.console import Console
 
+from dysenvdm.data.corpora import Corpus
 from dysenvdm.files import disk_trouble
 from dysenvdm.training.recipe import Recipe, write_recipe
 from planners.dsg import UserError
@@ -22,14 +23,23 @@ from planners.dsg import UserError
 console = Console(stderr=True, highlight=False)
 
 MAY_CHANGE = (
-    "run", "log", "data.workers", "data.source.root", "data.examined", "data.caching.folder", "data.caching.shard_mb",
-    "data.caching.in_memory", "deepspeed", "train.steps", "train.minutes", "train.lr", "train.warmup",
-    "train.cooldown", "train.clip", "train.micro_batch", "train.checkpoint_activations", "train.backend",
-    "train.timeout",
+    "run", "log", "data.workers", "data.source.root", "data.examined", "data.may_miss", "data.caching.folder",
+    "data.caching.shard_mb", "data.caching.in_memory", "deepspeed", "train.steps", "train.minutes", "train.lr",
+    "train.warmup", "train.cooldown", "train.clip", "train.micro_batch", "train.checkpoint_activations",
+    "train.backend", "train.timeout",
 )  # fmt: skip
 """Keys and sections of a recipe that may have other values when a run is resumed."""
 STAGE = "deepspeed.zero_optimization.stage"
 """The key within those sections that may not: optimizer states are laid out by it."""
+CLIPS = "clips.jsonl.gz"
+"""In a run's folder: the clips with which it began."""
+
+
+@runtime_checkable
+class Noted(Protocol):
+    """A corpus that can change from one start to the next, and so is noted."""
+
+    def note(self, begun: Path) -> None: ...
 
 
 class RunFolder:
@@ -75,6 +85,18 @@ class RunFolder:
 def say(message: str) -> None:
     """One line on standard error, as it is."""
     console.print(message, markup=False, soft_wrap=True)
+
+
+def clips_of_run(run: Path) -> Path | None:
+    """The list of the clips with which a run began; None before its first step, when they may still change."""
+    path = run / CLIPS
+    return path if path.exists() and (run / "log.jsonl").exists() else None
+
+
+def keep_clips(run: Path, corpus: Corpus) -> None:
+    """Note a claimed run's clips before its first step, so that no file that is lost or added later moves a draw."""
+    if isinstance(corpus, Noted) and (run / "run.lock").exists() and not (run / "log.jsonl").exists():
+        corpus.note(run / CLIPS)
 
 
 def refuse_changes(recipe: Recipe, path: Path) -> None:

@@ -126,4 +126,5 @@ def test_faults_lose_nothing_but_the_steps_since_the_last_checkpoint() -> None:
     command = [sys.executable, "-m", "benchmarks.training_faults", "--kills", "4"]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr[-3000:]
-    assert done.stdout.count("|\n") >= 7
+    assert done.stdout.count("|\n") >= 9
+    assert "\n| a corrupt clip in the middle, then kill -9 | 2 | 2 |" in done.stdout

@@ -156,6 +156,40 @@ def test_a_file_that_breaks_gives_way_to_another_of_its_size(own_folder: Path, t
     assert corpus.read(0, 0, np.random.default_rng(0)).replaced == ()
 
 
+def test_a_run_keeps_the_clips_it_began_with(own_folder: Path, tmp_path: Path, capsys: Any) -> None:
+    def opened(root: Path) -> VideoCorpus:
+        return VideoCorpus(section(root, tmp_path / "notes.jsonl"), begun)
+
+    begun = tmp_path / "clips.jsonl.gz"
+    first = opened(own_folder)
+    first.note(begun)
+    (own_folder / first.name(2)).write_bytes(b"no video any more")
+    (own_folder / first.name(4)).with_suffix(".txt").write_text("Other words.")
+    (own_folder / "0.5.mp4").write_bytes((own_folder / first.name(3)).read_bytes())
+    (own_folder / "0.5.txt").write_text("A clip added later.")
+    moved = own_folder.rename(tmp_path / "moved")
+    again = opened(moved)
+    assert (
+        f"1 of the run's 8 clips are gone or have changed, such as {first.name(2)}: undecod" in capsys.readouterr().err
+    )
+    assert [again.name(clip) for clip in range(again.clips)] == [first.name(clip) for clip in range(first.clips)]
+    assert again.key == first.key, "caches are found again"
+    assert again.told(4).captions == first.told(4).captions
+    for draw in range(4):
+        sample = again.read(2, draw, np.random.default_rng(draw))
+        assert set(sample.replaced) == {f"{first.name(2)} (the file is gone or has changed)"}
+        assert again.read(3, draw, np.random.default_rng(draw)).replaced == ()
+    (held_out,) = again.held_out()
+    for path in moved.glob("*.txt"):
+        if path.read_text() == held_out.caption:
+            path.with_suffix(".mp4").unlink()
+    with pytest.raises(UserError, match=r"all other clips held out are gone or have changed; restore one"):
+        opened(moved)
+    begun.write_bytes(begun.read_bytes()[:-20])
+    with pytest.raises(UserError, match=r"clips\.jsonl\.gz: the list of the run's clips is damaged"):
+        opened(moved)
+
+
 def test_when_nothing_can_be_read_any_more_the_run_stops(own_folder: Path, tmp_path: Path) -> None:
     corpus = open_corpus(section(own_folder, tmp_path / "notes.jsonl"))
     for path in own_folder.glob("*.mp4"):

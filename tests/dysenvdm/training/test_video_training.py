@@ -1,6 +1,8 @@
 """The phases on videos: pictures of several shapes, a file that breaks under way, corpora that are too small."""
 
 import json
+import os
+import shutil
 from pathlib import Path
 
 import av
@@ -14,6 +16,7 @@ from dysenvdm.data import decoding
 from dysenvdm.data.decoding import Decoded, UndecodableError
 from dysenvdm.training import run
 from dysenvdm.training.denoiser import DenoiserPhase, on_grid
+from dysenvdm.training.logs import RunLog
 from dysenvdm.training.loop import Trainer
 from dysenvdm.training.recipe import load_recipe
 from planners.dsg import UserError
@@ -109,6 +112,50 @@ def test_a_clip_that_breaks_under_way_is_named_and_the_run_goes_on(
     noted = [json.loads(line) for line in (tmp_path / "run" / "replaced.jsonl").read_text().splitlines()]
     assert {line["clip"] for line in noted} == {"1.mp4 (its frames are damaged)"}
     assert {line["step"] for line in noted} <= set(range(1, 7))
+
+
+@pytest.mark.parametrize("harm", ["cut short", "removed"])
+def test_a_run_that_is_resumed_after_a_clip_broke_keeps_its_clips(
+    tmp_path: Path, clips: Path, monkeypatch: pytest.MonkeyPatch, harm: str
+) -> None:
+    look = Trainer._look
+
+    def played(name: str, stop: int) -> Path:
+        """A run whose clip breaks behind the checkpoint of step 2, stopped in step ``stop`` and resumed."""
+        folder, own = tmp_path / name, tmp_path / name / "clips"
+        shutil.copytree(clips, own)
+        victim = own / "1.mp4"
+
+        def broken(self: Trainer, log: RunLog, *, last: bool) -> None:
+            if self.step == stop:
+                raise InterruptedError
+            look(self, log, last=last)
+            if self.step == 2:
+                victim.unlink() if harm == "removed" else os.truncate(victim, 500)
+
+        recipe = recipe_file(folder, own, "autoencoder")
+        changes = ["data.buckets=false", "log.checkpoint_every=2", "train.steps=8"]
+        monkeypatch.setattr(Trainer, "_look", broken)
+        if stop:
+            with pytest.raises(InterruptedError):
+                run(recipe, changes)
+            monkeypatch.setattr(Trainer, "_look", look)
+            with (folder / "run" / "replaced.jsonl").open("a") as file:
+                file.write('{"step": 6, "cl')  # what a kill may leave
+            write_video(own / "new.mp4", 64, 64, 99)
+            (own / "new.txt").write_text("added later")
+        run(recipe, changes)
+        return folder / "run"
+
+    whole, resumed = played("whole", 0), played("resumed", 5)
+    noted = [
+        set(map(json.dumps, map(json.loads, (folder / "replaced.jsonl").read_text().splitlines())))
+        for folder in (whole, resumed)
+    ]
+    assert noted[0] == noted[1] != set()
+    assert all("1.mp4 (the file is gone or has changed)" in line for line in noted[0])
+    weights = [(folder / "model" / "diffusion_pytorch_model.safetensors").read_bytes() for folder in (whole, resumed)]
+    assert weights[0] == weights[1]
 
 
 @pytest.mark.parametrize(
