@@ -6,9 +6,12 @@ same model. On a GPU also samples per second, memory and MFU, of stage-tiny and 
 
 from __future__ import annotations
 
+import atexit
 import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from shutil import rmtree
+from tempfile import mkdtemp
 from typing import Any, cast
 
 import torch
@@ -90,10 +93,12 @@ def _trainer(phase: FixedPhase, **settings: Any) -> Any:
 def _recipe(zero: dict[str, Any] | None = None, *, batch: int = 4, checkpointed: bool = False) -> Any:
     from dysenvdm.training.recipe import Recipe
 
+    run = mkdtemp(prefix="dysenvdm-bench-")  # DeepSpeed's configuration is left there
+    atexit.register(rmtree, run)
     train = {"steps": 10**6, "batch_size": batch, "lr": 1e-6, "checkpoint_activations": checkpointed}
     return Recipe.model_validate(
         {
-            "name": "bench", "phase": "denoiser", "run": "out/bench", "model": {"preset": "nano", "vae": "none"},
+            "name": "bench", "phase": "denoiser", "run": run, "model": {"preset": "nano", "vae": "none"},
             "train": train, "deepspeed": {"zero_optimization": zero or {"stage": 0}},
         }
     )  # fmt: skip

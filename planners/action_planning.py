@@ -29,6 +29,7 @@ from planners.language import (
     PREPOSITIONS,
     PRONOUNS,
     REFLEXIVES,
+    WORN,
     predicate_form,
     without_leads,
     words_of,
@@ -171,19 +172,35 @@ def _verb_spans(words: list[str]) -> list[tuple[int, int]]:
     """Spans that could be an action, as far as function words and endings tell.
 
     It begins with a content word that no article makes a noun, and holds no connective. No word with a verb's ending
-    may stand before it, nor, where its own first word has none ("dog runs"), within it or right behind it.
+    may stand before it, nor, where its own first word has none ("dog runs"), within it or right behind it. Wearing is
+    no action of somebody who does something else as well ("a girl wearing a coat runs").
     """
     started = len(words) - len(without_leads(words))
+    worn = _worn_beside_an_action(words)
     spans = []
     for i, j in combinations(range(len(words) + 1), 2):
         span = words[i:j]
         begins = span[0] not in FUNCTION_WORDS | REFLEXIVES and not _after_article(words, i)
         bound = span[-1] not in DETERMINERS and not any(word in LEADS | PRONOUNS for word in span)
         is_verb = _inflected(words, i) or span[0] in AUXILIARIES or span[0].endswith(("ing", "ed"))
-        missed = [*range(started, i), *(() if is_verb else range(i + 1, min(j + 1, len(words))))]
-        if j - i <= MAX_VERB_WORDS and begins and bound and not any(_inflected(words, k) for k in missed):
+        missed = {*range(started, i), *(() if is_verb else range(i + 1, min(j + 1, len(words))))} - worn
+        act = begins and bound and not worn & set(range(i, j))
+        if j - i <= MAX_VERB_WORDS and act and not any(_inflected(words, k) for k in missed):
             spans.append((i, j))
     return spans or [(len(words) - 1, len(words))]
+
+
+def _worn_beside_an_action(words: list[str]) -> set[int]:
+    """Where words of :data:`WORN` say how somebody looks who, by another word with a verb's ending, does something."""
+    places = {
+        k
+        for k, word in enumerate(words)
+        if word in WORN
+        and k > 0
+        and (word in ("wearing", "dressed", "clad") or words[k - 1] in ("who", "which", "that"))
+        and not (words[k - 1] in AUXILIARIES and (k < 2 or words[k - 2] not in ("who", "which", "that")))
+    }
+    return places if any(_inflected(words, k) for k in range(len(words)) if k not in places) else set()
 
 
 def _after_article(words: list[str], k: int) -> bool:
@@ -238,8 +255,8 @@ def _name_spans(words: list[str]) -> list[tuple[int, int]]:
         (i, j)
         for i, j in spans
         if j - i <= MAX_NAME_WORDS
-        and not any(word in FUNCTION_WORDS for word in words[i:j])
-        and (j == len(words) or words[j] in FUNCTION_WORDS)
+        and not any(word in FUNCTION_WORDS | WORN for word in words[i:j])
+        and (j == len(words) or words[j] in FUNCTION_WORDS | WORN)
     ]
 
 
@@ -248,13 +265,22 @@ def _joined(words: list[str], a: tuple[int, int], b: tuple[int, int]) -> bool:
     return a[1] < b[0] and "and" in words[a[1] : b[0]]
 
 
+def _as_worn(words: list[str]) -> list[str]:
+    """What follows a name, with "who is wearing a coat" and "dressed in a coat" as "in a coat"."""
+    at = next((k for k, word in enumerate(words) if word in WORN), None)
+    if at is None or any(word not in AUXILIARIES | PRONOUNS | {"that"} for word in words[:at]):
+        return words
+    clothes = words[at + 1 :]
+    return ["in", *(clothes[1:] if clothes[:1] == ["in"] else clothes)]
+
+
 def _mentions(words: list[str], names: Sequence[tuple[int, int]]) -> tuple[Mention, ...]:
     cuts = [0, *(words.index("and", a[1]) + 1 for a in names[:-1]), len(words) + 1]
     mentions = []
     for (i, j), begin, end in zip(names, cuts, cuts[1:], strict=False):
         before, after = words[begin:i], words[j : end - 1]
         adjectives = list(dropwhile(FUNCTION_WORDS.__contains__, before))
-        attributes = tuple(" ".join(part) for part in (adjectives, after) if part)
+        attributes = tuple(" ".join(part) for part in (adjectives, _as_worn(after)) if part)
         number = next((NUMBERS[word] for word in before if word in NUMBERS), 1)
         determiner = next((word for word in before if word in DETERMINERS), "")
         mentions.append(Mention(" ".join(words[i:j]), attributes, number, determiner))

@@ -31,6 +31,8 @@ LEADS = word_set(
 )
 FUNCTION_WORDS = DETERMINERS | PRONOUNS | LEADS | PREPOSITIONS | frozenset(NUMBERS)
 LEAD_PHRASES = ("at the same time", "after that", "before that", "in the end", "at last", "at first", "in the meantime")
+WORN = word_set("wearing wears wear wore dressed clad")
+"""Words that clothes follow, in "a girl wearing a red coat" or "a man who is dressed in blue"."""
 AUXILIARIES = word_set("is are was were be been being has have had will does do did starts start begins begin")
 
 _WORD = re.compile(r"\w+(?:['’-]\w+)*")

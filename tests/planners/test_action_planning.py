@@ -108,6 +108,11 @@ def test_function_words_bound_what_can_be_an_action() -> None:
         ("a yellow duck [flaps its wings]", "a yellow [duck flaps its wings]"),
         ("[waves at] a brown horse", "waves at a brown [horse]"),
         ("two dogs [chase] a cat", "two [dogs] chase a cat"),
+        ("a lad wearing a green coat [throws] the book", "a lad [wearing] a green coat throws the book"),
+        ("a girl who wears a red dress [walks to] a tree", "a girl who [wears] a red dress walks to a tree"),
+        ("a boy dressed in a green suit [jumps]", "a boy [dressed in] a green suit jumps"),
+        ("a man is [wearing] a hat", "a [man] is wearing a hat"),
+        ("the girl [wears] a red coat", "the [girl] wears a red coat"),
         ("a man wearing a red hat [walks to] the box", "a man wearing a red [hat walks to] the box"),
     ],
 )
@@ -292,3 +297,19 @@ def test_two_dogs_are_two_events() -> None:
         ("dog_1", "chase", "cat", 0, 4),
         ("dog_2", "chase", "cat", 0, 4),
     ]
+
+
+@pytest.mark.parametrize(
+    ("phrase", "attribute"),
+    [
+        ("a [lad] wearing a green coat", "in a green coat"),
+        ("a [girl] who wears a red dress", "in a red dress"),
+        ("a [man] who is dressed in blue", "in blue"),
+        ("a [boy] in a red coat", "in a red coat"),
+        ("a [dog] that is brown", "that is brown"),
+    ],
+)
+def test_clothes_that_are_worn_are_an_attribute(phrase: str, attribute: str) -> None:
+    question = name_question(phrase.replace("[", "").replace("]", "").split(), ())
+    [mention] = question.check(phrase)
+    assert mention.attributes == (attribute,)
