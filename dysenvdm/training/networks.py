@@ -60,6 +60,7 @@ def build_scheduler() -> DDIMScheduler:
 
 def open_networks(recipe: Recipe, text_width: int, device: torch.device) -> Networks:
     """The recipe's networks with their first weights, ready for training; raises :class:`UserError`."""
+    torch.manual_seed(recipe.seed)  # who made a cache first has drawn numbers that who found one has not
     init = init_folder(recipe)
     if init is not None and recipe.model.preset is None:
         verify(init)

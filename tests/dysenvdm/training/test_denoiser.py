@@ -91,6 +91,16 @@ def test_a_corpus_read_back_is_the_one_that_was_made(phase: DenoiserPhase) -> No
         assert replace(made, foreground=None) == replace(read, foreground=None)
 
 
+def test_the_first_weights_are_those_of_the_seed_whether_or_not_a_cache_was_made_first(phase: DenoiserPhase) -> None:
+    torch.manual_seed(0)
+    torch.rand(7)  # what making a cache may draw
+    again = DenoiserPhase(phase.recipe, phase.device)
+    for ours, theirs in zip(phase.module.parameters(), again.module.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+    other = DenoiserPhase(phase.recipe.model_copy(update={"seed": 1}), phase.device)
+    assert not torch.equal(next(phase.module.parameters()), next(other.module.parameters()))
+
+
 def test_the_process_ends_in_noise_and_begins_with_the_clip() -> None:
     alphas = build_scheduler().alphas_cumprod
     assert alphas[-1] == 0
