@@ -258,7 +258,7 @@ class Spotty(StageCorpus):
 def test_clips_that_cannot_be_read_are_counted_named_and_left_out(
     recipe_of: Callable[..., Recipe], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(caching, "open_corpus", Spotty)
+    monkeypatch.setattr(caching, "open_corpus", lambda data, _noted: Spotty(data))
     prepared = prepare(recipe_of("autoencoder"))
     lines = list(report(prepared))
     assert "frames skipped: 2" in lines
@@ -270,7 +270,7 @@ def test_clips_that_cannot_be_read_are_counted_named_and_left_out(
 def test_training_goes_on_when_the_videos_are_gone(
     recipe_of: Callable[..., Recipe], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def gone(data: DataSection) -> StageCorpus:
+    def gone(_data: DataSection, _noted: object) -> StageCorpus:
         raise UserError("data.source.root: 0 of 5 clips are in videos")
 
     before = batches(AutoencoderPhase(recipe_of("autoencoder"), torch.device("cpu")))
