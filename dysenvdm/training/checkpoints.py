@@ -187,7 +187,7 @@ class Checkpoints:
             # DeepSpeed 0.19.8 loads them without a word, and the curve goes on beside the one it should.
             raise UserError(
                 f"{checkpoint.folder}: was saved by {checkpoint.manifest.world} ranks, and under ZeRO 3 only as many "
-                f"can go on, not {self.world}; give as many, or `dysenvdm export` the run and start from that (model.init)"
+                f"can go on, not {self.world}; give as many, or start from its export (model.init)"
             )
         if other_world and self.engine.zero_optimization_stage() > 0:
             self._load_universal(checkpoint)
