@@ -126,7 +126,7 @@ class TrainSection(Section):
     ``cooldown`` fraction of ``steps``, so that a run can be cut short or prolonged by another ``train.steps``.
     With ``minutes`` it ends when so much time was spent in steps, if that comes first, with the same fall before.
     The denoiser's frames: until the ``stills`` fraction of the steps single frames of ``stills_batch`` clips, then
-    until the ``coarse`` fraction every second frame, then all (:class:`dysenvdm.data.stage.Curriculum` says why).
+    until the ``coarse`` fraction every second frame, then all (:class:`dysenvdm.data.steps.Curriculum` says why).
     ``ema`` is the average's decay per step; it is brought up to date every ``ema_every`` steps.
     ``shared_noise``: the part of the noise's variance that a clip's frames have in common, in training and sampling
     (:func:`dysenvdm.pipeline.mixed_noise`); a model that goes on learning without ``model.preset`` keeps its own.
