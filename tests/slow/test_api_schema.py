@@ -1,4 +1,4 @@
-"""Five thousand requests from the OpenAPI document. By hand: python -m pytest -m slow tests/slow/test_api_schema.py -s"""
+"""Five thousand requests from the OpenAPI document: python -m pytest -m slow tests/slow/test_api_schema.py -s"""
 
 from __future__ import annotations
 
