@@ -243,8 +243,13 @@ class JobStore(Protocol):
         are to go before that; ``reason`` stands in the event."""
         ...
 
-    def stored(self, limit: int = 100) -> Sequence[Job]:
-        """The completed videos whose files are still there, in the order in which they were completed."""
+    def stored(self, limit: int = 100) -> Sequence[str]:
+        """The ids of completed videos whose files are still there, in the order in which they were completed."""
+        ...
+
+    def files_that_count(self, jobs: Sequence[str]) -> Mapping[str, str | None]:
+        """The final ones of ``jobs``, deleted ones too, with the folder of their result; None where no files are to
+        stay. Jobs under way, and those that never were, are not in the answer."""
         ...
 
     def uploads_in_use(self, uploads: Sequence[str], *, since: float) -> Set[str]:
