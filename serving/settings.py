@@ -47,7 +47,7 @@ class Settings(BaseModel):
     host: str = "127.0.0.1"
     port: int = Field(8000, ge=0, le=65535)
     folder: Path
-    database: str | None = None
+    database: str | None = Field(None, repr=False)
     tokens: dict[str, str] = Field(default_factory=dict, repr=False)
     planners: dict[str, dict[str, Any]] = {"smollm2": {}, "rules": {}}
     models: tuple[str, ...] = ()
