@@ -100,6 +100,7 @@ def generate(
     from dysenvdm.generation.lora import Lora
     from dysenvdm.generation.placement import checked_device
     from dysenvdm.generation.recipe import Settings
+    from dysenvdm.model_facts import usual
     from dysenvdm.models import DEFAULT_MODEL
     from planners.plugins import DEFAULT_PLANNER
 
