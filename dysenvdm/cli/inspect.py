@@ -29,10 +29,13 @@ def inspect(
     if as_json:
         print_json(made.told)
         return
+    rows = _rows(made)
+    if video.suffix != ".json":
+        rows.append(("credential", _credential(video)))
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="bold")
     table.add_column(overflow="fold")
-    for name, text in _rows(made):
+    for name, text in rows:
         table.add_row(name, Text(plain(text)))
     out.print(table)
     if made.origin.dsg:
@@ -81,3 +84,16 @@ def _planner(made: Made) -> str:
         return "none: the scene graph was given" if origin.dsg else "none"
     text = f"{origin.planner}, transcript {(origin.transcript_sha256 or 'not recorded')[:16]}…"
     return f"{text}, degraded: {origin.degraded}" if origin.degraded else text
+
+
+def _credential(video: Path) -> str:
+    from dysenvdm.airgap.credentials import installed, read_credential
+
+    if not installed():
+        return "not looked for: pip install 'dysenvdm[c2pa]'"
+    found = read_credential(video)
+    if found is None:
+        return "none (dysenvdm sign)"
+    if not found.valid:
+        return f"INVALID, signed by {found.signer}: {', '.join(found.problems) or 'changed since'}"
+    return f"valid, signed by {found.signer} ({found.issuer}); whether to trust that certificate is yours to say"

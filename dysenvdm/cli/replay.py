@@ -86,7 +86,8 @@ def replay(
         if same:
             out.print("bit-identical")
             return
-        _tell_difference(video, again)
+        if _tell_difference(video, again):
+            return
     for line in _differences(made, {**weights}, versions()):
         out.print(plain(line), markup=False, soft_wrap=True)
     raise typer.Exit(1)
@@ -123,7 +124,8 @@ def _loras(video: Path, made: Made, given: Sequence[Path]) -> list[Lora]:
     return [Lora(folders[name], scale) for name, scale in used.items()]
 
 
-def _tell_difference(video: Path, again: Path) -> None:
+def _tell_difference(video: Path, again: Path) -> bool:
+    """Say how two files differ; True where it is not in their frames."""
     from dysenvdm.video import read_mp4
 
     before, after = read_mp4(video), read_mp4(again)
@@ -131,9 +133,11 @@ def _tell_difference(video: Path, again: Path) -> None:
         out.print(f"differs: {before.shape[0]} frames of {before.shape[2]}x{before.shape[1]} then, "
                   f"{after.shape[0]} of {after.shape[2]}x{after.shape[1]} now")  # fmt: skip
     elif (before == after).all():
-        out.print("same frames, other bytes: the file was written by another encoder, or changed since")
+        out.print("frames bit-identical; the file around them is not: signed, or written anew since")
+        return True
     else:
         out.print(f"differs: PSNR {_psnr(before, after):.1f} dB, {_changed(before, after):.2%} of the values")
+    return False
 
 
 def _psnr(before: Frames, after: Frames) -> float:
