@@ -202,7 +202,7 @@ class Worker(ABC):
         lease = self.place.lease
         asleep = lease.me.level == Level.ASLEEP
         try:
-            told = lease.request(self._checked_need(name, size))
+            told = lease.request(self._checked_need(name, size), idle=self._resting())
         except DeviceTooSmall as error:
             lease.withdraw()
             if self._loaded and name not in self._loaded:
