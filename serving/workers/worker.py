@@ -162,7 +162,10 @@ class Worker(ABC):
         amount = max(0, self.place.gauge.peak() - before)
         if known is None or amount > known:
             loaded.measured = loaded.measured.with_work(size, amount)
-            self.place.measurements.write(loaded.measured, loaded.identity)
+            try:
+                self.place.measurements.write(loaded.measured, loaded.identity)
+            except (OSError, UserError) as error:  # a full disk: it is measured again after the next start
+                self.say(f"what {name} takes was not written down: {error}")
             if known is None:
                 self.say(
                     f"{name} takes {said(loaded.measured.loaded)}, and {said(amount)} more for work of size {size}"
