@@ -38,9 +38,9 @@ class DeviceLease:
         self._folder, self._clock = folder, clock
         folder.mkdir(parents=True, exist_ok=True)
         self.me = Party(name=name)
-        self._alive = os.open(self._lock_of(name), os.O_RDWR | os.O_CREAT, 0o600)
-        fcntl.flock(self._alive, fcntl.LOCK_EX | fcntl.LOCK_NB)
         with self._together():
+            self._alive = os.open(self._lock_of(name), os.O_RDWR | os.O_CREAT, 0o600)
+            fcntl.flock(self._alive, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._write()
 
     def close(self) -> None:
