@@ -31,6 +31,9 @@ from planners.dsg import UserError
 WORK = ".create"
 SBOM = "sbom.cdx.json"
 LICENCE = "Apache-2.0"
+AT_ONCE = 12
+"""Files per call of pip: what a killed call has to fetch again, where pip's own cache does not have it."""
+
 DEFAULT_MODELS = (store.DEFAULT_MODEL, store.PLANNER_MODEL, store.TEXT_MODEL)
 
 _OWN = Path(__file__).parents[1]
@@ -160,11 +163,14 @@ def _fetch_wheels(order: Order, own: Path, say: Callable[[str], None]) -> Iterat
     if not notes.is_file():
         say("asking pip which packages that needs")
     artifacts = resolving.resolve(own, wanted, notes, [built_folder])
-    for number, artifact in enumerate(artifacts, 1):
-        path = _there(root / "wheels", artifact)
-        if path is None:
-            say(f"{number}/{len(artifacts)} {artifact.name} {artifact.version}")
-            path = resolving.fetch(artifact, wanted, root / "wheels", root / WORK / "incoming")
+    there = {artifact: _there(root / "wheels", artifact) for artifact in artifacts}
+    missing = [artifact for artifact, path in there.items() if path is None]
+    for done in range(0, len(missing), AT_ONCE):
+        some = missing[done : done + AT_ONCE]
+        say(f"{done + len(some)}/{len(missing)} {', '.join(artifact.name for artifact in some)}")
+        there.update(zip(some, resolving.fetch(some, wanted, root / "wheels", root / WORK / "incoming"), strict=True))
+    for artifact, path in there.items():
+        assert path is not None
         yield path, (_source(artifact, built_folder), artifact.version)
 
 
@@ -188,11 +194,9 @@ def _there(folder: Path, artifact: resolving.Artifact) -> Path | None:
 
 def _source(artifact: resolving.Artifact, built_folder: Path) -> str:
     """Where a wheel comes from, without the paths and hosts of the machine that fetched it."""
-    if artifact.url.startswith("file:"):
-        place = "built from its source" if (built_folder / artifact.file_name).exists() else "a local folder of wheels"
-        return f"{place}, {artifact.file_name}"
-    place = "" if artifact.is_wheel else "built from "
-    return f"{place}Python package index, {artifact.file_name}"
+    place = "a local folder or index" if artifact.url.startswith("file:") else "Python package index"
+    built = not artifact.is_wheel or (built_folder / artifact.file_name).exists()
+    return f"{'built from source, ' if built else ''}{place}, {artifact.file_name}"
 
 
 def _wheel_file(root: Path, wheel: Wheel, source: str, revision: str) -> BundleFile:

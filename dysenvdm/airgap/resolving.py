@@ -96,7 +96,7 @@ def resolve(wheel: Path, wanted: Wanted, notes: Path, find_links: Sequence[Path]
     """
     if not notes.is_file():
         with tempfile.TemporaryDirectory() as nowhere, written_whole(notes) as report:
-            command = ["install", "--dry-run", "--ignore-installed", "--quiet", "--report", str(report)]
+            command = ["install", "--dry-run", "--ignore-installed", "--report", str(report)]
             command += ["--target", nowhere, *wanted.pip_target()] if not wanted.native else ["--no-build-isolation"]
             command += ["--constraint", str(wanted.constraints)] if wanted.constraints else []
             for folder in find_links:
@@ -119,33 +119,25 @@ def _artifact(item: dict[str, dict[str, object]]) -> Artifact:
     return Artifact(str(metadata["name"]), str(metadata["version"]), str(download["url"]), hashes.get("sha256"))
 
 
-def fetch(artifact: Artifact, wanted: Wanted, folder: Path, incoming: Path) -> Path:
-    """Bring one file into ``folder`` as a wheel, hash checked, built where it is source; raises :class:`UserError`."""
+def fetch(artifacts: Sequence[Artifact], wanted: Wanted, folder: Path, incoming: Path) -> list[Path]:
+    """Bring files into ``folder`` as wheels, hash checked, by one call of pip; one that is source is built.
+
+    Raises :class:`UserError`. The paths come in the order of ``artifacts``.
+    """
     shutil.rmtree(incoming, ignore_errors=True)
     incoming.mkdir(parents=True)
-    url = artifact.url + (f"#sha256={artifact.sha256}" if artifact.sha256 else "")
-    if artifact.is_wheel:
-        command = [
-            "download",
-            "--quiet",
-            "--no-deps",
-            *wanted.pip_target(),
-            "-d",
-            str(incoming),
-            f"{artifact.name} @ {url}",
-        ]
-        pip(command)
-        [wheel] = incoming.glob("*.whl")
-        if artifact.sha256 and sha256(wheel) != artifact.sha256:
-            raise UserError(
-                f"{wheel.name}: not the file that the index describes (SHA-256 differs); run the command again"
-            )
-    else:
-        wheel = _built(f"{artifact.name} @ {url}", incoming)
-    target = folder / wheel.name
-    wheel.replace(target)
+    asked = {artifact: f"{artifact.name} @ {artifact.url}" for artifact in artifacts}
+    asked |= {one: f"{words}#sha256={one.sha256}" for one, words in asked.items() if one.sha256}
+    if wheels := [asked[artifact] for artifact in artifacts if artifact.is_wheel]:
+        pip(["download", "--quiet", "--no-deps", *wanted.pip_target(), "-d", str(incoming), *wheels])
+    fetched = []
+    for artifact in artifacts:
+        wheel = incoming / artifact.file_name if artifact.is_wheel else _built(asked[artifact], incoming)
+        if artifact.is_wheel and artifact.sha256 and sha256(wheel) != artifact.sha256:
+            raise UserError(f"{wheel.name}: not the file that the index describes (SHA-256 differs); run this again")
+        fetched.append(wheel.replace(folder / wheel.name))
     shutil.rmtree(incoming)
-    return target
+    return fetched
 
 
 def prebuild(wanted: Wanted, folder: Path, say: Callable[[str], None]) -> None:
@@ -185,5 +177,9 @@ def pip(arguments: Sequence[str]) -> None:
     command = [sys.executable, "-m", "pip", *arguments]
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     if done.returncode:
-        lines = [line for line in done.stderr.splitlines() if re.match(r"\s*(ERROR|error)", line)] or ["no word"]
-        raise UserError(f"pip {arguments[0]} failed: {' '.join(lines[:3])[:600]}")
+        lines = [line.strip() for line in done.stderr.splitlines() if re.match(r"\s*(ERROR|error)", line)]
+        # The resolver says what it could not reconcile among its remarks.
+        lines += done.stdout.partition("The conflict is caused by:")[2].strip().splitlines()[:6]
+        raise UserError(
+            f"pip {arguments[0]} failed: {' '.join(' '.join(lines).split())[:900] or 'it does not say why'}"
+        )

@@ -79,9 +79,8 @@ def create(
     )
     manifest = creating.create(order, say)
     size = sum(item.size for item in manifest.files) / 2**20
-    say(
-        f"{output}: bundle {manifest.name}, {len(manifest.packages)} packages, {len(manifest.files)} files, {size:.1f} MiB"
-    )
+    content = f"{len(manifest.packages)} packages, {len(manifest.files)} files, {size:.1f} MiB"
+    say(f"bundle {manifest.name} in {output}: {content}")
     if tree is None:
         say("note: no documents in it, for there is no source tree here", "yellow")
     if key is None:
