@@ -155,7 +155,7 @@ def flips(report: Report, bundle: Path, key: Path | None, number: int, seed: int
 def install(report: Report, closed: Closed, bundle: Path, prefix: Path, key: Path | None) -> None:
     """Install inside the closed world, then look, plan and generate there."""
     script = [Path(sys.base_prefix, "bin", f"python3.{sys.version_info[1]}"), bundle / "install.py"]
-    signed = ["--key", key] if key else []
+    signed: list[object] = ["--key", key] if key else []
     with timed(report, "verify (install.py --verify)"):
         closed.run(*script, "--verify", *signed)
     with timed(report, "install into an empty prefix"):

@@ -25,11 +25,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
-from dysenvdm.airgap.installer.layout import LOCK, MANIFEST, BundleError, Payload, read_manifest
+from dysenvdm.airgap.installer.layout import LOCK, MANIFEST, BundleError, File, Payload, read_manifest
 from dysenvdm.airgap.installer.state import STATE, read_state, version_problems, write_json
 from dysenvdm.airgap.installer.verify import problems, verify
 
 _MARGIN = 64 * 2**20
+_REMOVED = ".removing."
+_LOCK = ".dysenvdm-prefix"
 _PATIENCE = 20.0
 """Seconds that a call waits for the lock: a killed installation's children need a moment to end."""
 
@@ -114,12 +116,24 @@ def check_space(prefix: Path, manifest: dict[str, Any]) -> None:
 
 def clean(prefix: Path, say: Callable[[str], None] = lambda _: None) -> None:
     """Remove what installations that were killed have left; the caller holds the prefix's lock."""
-    for version in sorted((prefix / "versions").iterdir()):
-        if read_state(version).get("state") != "installed":
-            say(f"removing {version.name}, which an earlier installation left unfinished")
-            shutil.rmtree(version)
+    for folder in sorted((prefix / "versions").iterdir()):
+        begun = read_state(folder).get("state") == "installing" or not any(
+            path.name != f".{STATE}" for path in folder.iterdir()
+        )
+        if begun or folder.name.startswith(_REMOVED):
+            say(f"removing {folder.name}, which an earlier installation left unfinished")
+            _remove(folder)
     for link in prefix.glob(".current.*"):
         link.unlink()
+
+
+def _remove(version: Path) -> None:
+    """Remove a version's folder; a kill in between leaves a name that :func:`clean` knows."""
+    doomed = version
+    if not version.name.startswith(_REMOVED):
+        doomed = version.with_name(f"{_REMOVED}{version.name}.{os.getpid()}")
+        version.rename(doomed)
+    shutil.rmtree(doomed, ignore_errors=True)
 
 
 def _build(
@@ -186,15 +200,24 @@ def _copy_files(payload: Payload, prefix: Path, version: Path, say: Callable[[st
         relative = f"store/{file.path}" if file.kind == "model" else file.path
         there, target = current / relative, version / relative
         target.parent.mkdir(parents=True, exist_ok=True)
-        if there.is_file() and there.stat().st_size == file.size and _sha256(there) == file.sha256:
-            os.link(there, target)
-        else:
+        if not _linked(there, target, file):
             payload.copy(file, target)
     (version / "store" / "models").mkdir(parents=True, exist_ok=True)
     for folder in sorted((current / "store" / "models").glob("[!.]*")):
         if not (version / "store" / "models" / folder.name).exists() and not _shipped(current, folder.name):
             say(f"keeping the model {folder.name}, which came from no bundle")
             shutil.copytree(folder, version / "store" / "models" / folder.name, copy_function=os.link)
+
+
+def _linked(there: Path, target: Path, file: File) -> bool:
+    """Link to a file that is there already with the right bytes; False where it is not, or cannot be linked."""
+    if there.is_symlink() or not there.is_file() or there.stat().st_size != file.size or _sha256(there) != file.sha256:
+        return False
+    try:
+        os.link(there, target)
+    except OSError:  # another file system, or one without links
+        return False
+    return True
 
 
 def _shipped(version: Path, name: str) -> bool:
@@ -221,7 +244,7 @@ def _sha256(path: Path) -> str:
 def _runnable_pip() -> Path:
     """pip's own entry for running it with another interpreter (what ``pip --python`` does); raises BundleError."""
     for python in dict.fromkeys([sys.executable, getattr(sys, "_base_executable", sys.executable)]):
-        command = [python, "-c", "import pip; print(pip.__path__[0])"]
+        command = [python, "-P", "-c", "import pip; print(pip.__path__[0])"]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         runner = Path(done.stdout.strip(), "__pip-runner__.py")
         if done.returncode == 0 and runner.is_file():
@@ -264,7 +287,8 @@ def _rolled_back(version: Path) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        shutil.rmtree(version, ignore_errors=True)
+        if version.exists():
+            _remove(version)
         if isinstance(error, OSError):
             raise BundleError(f"{error.filename or version}: {error.strerror}; nothing was installed") from None
         raise
@@ -275,9 +299,11 @@ def _rolled_back(version: Path) -> Iterator[None]:
 @contextmanager
 def _locked(prefix: Path) -> Iterator[int]:
     """Hold the prefix's lock; raises :class:`BundleError` where another installation keeps it."""
+    if prefix.is_dir() and any(prefix.iterdir()) and not (prefix / _LOCK).exists():
+        raise BundleError(f"{prefix}: not empty, and no earlier installation of a bundle; choose another --prefix")
     try:
-        (prefix / "versions").mkdir(parents=True, exist_ok=True)
-        lock = os.open(prefix / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        prefix.mkdir(parents=True, exist_ok=True)
+        lock = os.open(prefix / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
         raise BundleError(f"{prefix}: cannot be written ({error.strerror}); choose another --prefix") from None
     try:
@@ -290,6 +316,7 @@ def _locked(prefix: Path) -> Iterator[int]:
                 if time.monotonic() > until:
                     raise BundleError(f"{prefix}: another installation is at work; wait for it") from None
                 time.sleep(0.1)
+        (prefix / "versions").mkdir(exist_ok=True)
         yield lock
     finally:
         os.close(lock)

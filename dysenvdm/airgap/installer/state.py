@@ -100,7 +100,11 @@ def prefix_states(prefix: Path) -> dict[str, list[str]]:
     """Every version below a prefix with its problems; the one that ``current`` points at comes first."""
     current = (prefix / "current").resolve().name if (prefix / "current").is_symlink() else ""
     folder = prefix / "versions"
-    versions = [path for path in sorted(folder.iterdir()) if path.is_dir()] if folder.is_dir() else []
+    versions = (
+        [path for path in sorted(folder.iterdir()) if path.is_dir() and not path.name.startswith(".")]
+        if folder.is_dir()
+        else []
+    )
     versions.sort(key=lambda path: path.name != current)
     found = {path.name: version_problems(path) for path in versions}
     if current and current not in found:

@@ -119,6 +119,27 @@ def test_a_failure_at_any_step_leaves_the_prefix_as_it_was(
     assert not (tmp_path / "p" / "current").is_symlink()
 
 
+def test_a_folder_of_something_else_is_no_prefix(plain: Path, tmp_path: Path) -> None:
+    other = tmp_path / "p" / "versions" / "3.11.7"
+    other.mkdir(parents=True)
+    with pytest.raises(BundleError, match="not empty, and no earlier installation"):
+        install(plain, tmp_path / "p", None, quiet)
+    assert other.is_dir()
+
+
+def test_cleaning_takes_only_what_an_installation_left(tmp_path: Path) -> None:
+    versions = tmp_path / "versions"
+    for name in ("empty", "begun", "written", "foreign", ".removing.x.1"):
+        (versions / name).mkdir(parents=True)
+    (versions / "begun" / STATE).write_text('{"state": "installing"}')
+    (versions / "written" / f".{STATE}").write_text("")
+    (versions / "foreign" / "file").write_text("x")
+    (versions / ".removing.x.1" / "file").write_text("x")
+    module.clean(tmp_path)
+    assert [path.name for path in versions.iterdir()] == ["foreign"]
+    assert prefix_states(tmp_path)["foreign"]
+
+
 def script(bundle: Path, prefix: Path, **options: Any) -> subprocess.Popen[str]:
     command = [sys.executable, "-I", str(bundle / "install.py"), "--prefix", str(prefix)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
