@@ -162,11 +162,12 @@ def install(report: Report, closed: Closed, bundle: Path, prefix: Path, key: Pat
         closed.run(*script, "--prefix", prefix, *signed)
     command, out = prefix / "current" / "bin" / "dysenvdm", prefix.parent / "made"
     out.mkdir(exist_ok=True)
-    for what, words in {
+    steps: dict[str, list[object]] = {
         "doctor": ["doctor", "--json"],
         "plan": ["plan", PROMPT, "-o", out / "plan.json"],
         "generate": ["generate", PROMPT, "-o", out / "video.mp4", "--seed", "1"],
-    }.items():
+    }
+    for what, words in steps.items():
         with timed(report, f"{what} in the closed world"):
             closed.run(command, *words)
     for path in (out / "plan.json", out / "video.mp4"):

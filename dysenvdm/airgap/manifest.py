@@ -46,7 +46,7 @@ class Package(_Strict):
     file: SafePath
     licence: str
     installed_size: Size
-    """Bytes that it takes once installed, with the modules that pip compiles (estimated as twice their source)."""
+    """Bytes on the disk once installed, the modules that pip compiles estimated at the size of their source."""
     requires: list[str]
 
 

@@ -15,6 +15,7 @@ from packaging.version import Version
 
 from planners.dsg import UserError
 
+_BLOCK = 4096
 _MACHINES = ("x86_64", "aarch64", "arm64", "ppc64le", "s390x", "i686")
 
 
@@ -44,7 +45,7 @@ def read_wheel(path: Path) -> Wheel:
             headers = HeaderParser().parsestr(archive.read(metadata).decode("utf-8"))
     except (zipfile.BadZipFile, OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read as a wheel ({error}); remove it and run the command again") from None
-    size = sum(info.file_size * (2 if info.filename.endswith(".py") else 1) for info in infos)
+    blocks = (-(-info.file_size // _BLOCK) * (2 if info.filename.endswith(".py") else 1) for info in infos)
     libraries = sorted({info.filename for info in infos if ".libs/" in info.filename and ".so" in info.filename})
     return Wheel(
         path,
@@ -52,7 +53,7 @@ def read_wheel(path: Path) -> Wheel:
         headers["Version"],
         _licence(headers["License-Expression"], headers["License"], headers.get_all("Classifier", [])),
         tuple(Requirement(line) for line in headers.get_all("Requires-Dist", [])),
-        size,
+        sum(blocks) * _BLOCK,
         tuple(name.rpartition("/")[2] for name in libraries),
     )
 

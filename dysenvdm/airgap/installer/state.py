@@ -83,6 +83,8 @@ def _spoiled(site: Path, record: Path) -> str | None:
     """The first file of an installed package that is missing or of another size than recorded."""
     with record.open(newline="", encoding="utf-8") as stream:
         for row in csv.reader(stream):
+            if row[0].endswith(".pyc"):
+                continue  # made on installation, and made again when missing
             try:
                 size = os.stat(os.path.join(site, row[0])).st_size
             except OSError:
