@@ -19,6 +19,7 @@ LOCK = "requirements.lock"
 INSTALLER = "installer"
 """The kind of the files that are never put into volumes: they read the volumes."""
 
+KINDS = ("wheel", "model", "weights", "lock", "sbom", "recipe", "document", "installer")
 MAX_MANIFEST_BYTES = 64 * 2**20
 _PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+!@=,()\[\]-]{0,199}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -81,7 +82,7 @@ FIELDS.update(
         "path": is_safe_path,
         "size": _count,
         "sha256": _hash,
-        "kind": _text,
+        "kind": lambda value: isinstance(value, str) and value in KINDS,
         "source": _text,
         "revision": _text,
         "licence": _text,

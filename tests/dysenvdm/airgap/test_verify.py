@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pickle
@@ -11,14 +12,16 @@ import zipfile
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from dysenvdm.airgap.installer.content import file_problems, model_problems, wheel_problems
-from dysenvdm.airgap.installer.layout import FIELDS, BundleError, is_safe_path, read_manifest
+from dysenvdm.airgap.installer.layout import FIELDS, KINDS, BundleError, is_safe_path, read_manifest
 from dysenvdm.airgap.installer.verify import problems, verify
-from dysenvdm.airgap.manifest import BundledModel, BundleFile, Manifest, Package, Part, Target, Volumes
+from dysenvdm.airgap.manifest import BundledModel, BundleFile, Kind, Manifest, Package, Part, Target, Volumes
 
 
 def found(bundle: Path, key: Path | None = None) -> str:
@@ -160,8 +163,38 @@ def test_the_two_readers_of_a_manifest_know_the_same_keys(made: dict[str, Path])
     assert {name: set(model.model_fields) for name, model in models.items()} == {
         name: set(fields) for name, fields in FIELDS.items()
     }
+    assert set(get_args(Kind)) == set(KINDS)
     for path in made.values():
         assert Manifest.model_validate_json((path / "manifest.json").read_bytes()).model_dump() == read_manifest(path)
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@settings(
+    max_examples=200, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(data=st.data())
+def test_whatever_is_changed_in_a_manifest_is_read_or_refused(
+    made: dict[str, Path], tmp_path: Path, data: st.DataObject
+) -> None:
+    form = data.draw(st.sampled_from(sorted(made)))
+    manifest = json.loads((made[form] / "manifest.json").read_text())
+    place: Any = manifest
+    while True:
+        at = data.draw(st.sampled_from(sorted(place) if isinstance(place, dict) else range(len(place))))
+        if not isinstance(place[at], dict | list) or not place[at] or data.draw(st.booleans()):
+            break
+        place = place[at]
+    place[at] = data.draw(VALUES)
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    with contextlib.suppress(BundleError):
+        read = read_manifest(tmp_path)
+        assert Manifest.model_validate(read).model_dump() == read, "the strict model refuses what the installer reads"
 
 
 def archive(**members: bytes) -> bytes:
