@@ -41,7 +41,7 @@ def create(
     ] = None,
     python: Annotated[str, typer.Option(help="Python of the target, such as 3.12. Default: this one.")] = "",
     platform: Annotated[
-        list[str] | None, typer.Option(help="Platform of the target, such as manylinux_2_28_x86_64. Default: this one.")
+        list[str] | None, typer.Option(help="Platform of the target, such as manylinux_2_31_x86_64. Default: this one.")
     ] = None,
     constraints: Annotated[
         Path | None, typer.Option(help="Exact versions. Default: constraints.txt of the source tree.")
