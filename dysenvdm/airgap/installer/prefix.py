@@ -116,7 +116,7 @@ def check_space(prefix: Path, manifest: dict[str, Any]) -> None:
 
 def clean(prefix: Path, say: Callable[[str], None] = lambda _: None) -> None:
     """Remove what installations that were killed have left; the caller holds the prefix's lock."""
-    for folder in sorted((prefix / "versions").iterdir()):
+    for folder in sorted(path for path in (prefix / "versions").iterdir() if path.is_dir()):
         begun = read_state(folder).get("state") == "installing" or not any(
             path.name != f".{STATE}" for path in folder.iterdir()
         )
