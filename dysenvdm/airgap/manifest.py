@@ -46,7 +46,7 @@ class Package(_Strict):
     file: SafePath
     licence: str
     installed_size: Size
-    """Bytes on the disk once installed, the modules that pip compiles estimated at the size of their source."""
+    """Bytes on the disk once installed, compiled modules among them; an estimate."""
     requires: list[str]
 
 

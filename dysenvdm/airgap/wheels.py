@@ -16,6 +16,8 @@ from packaging.version import Version
 from planners.dsg import UserError
 
 _BLOCK = 4096
+_COMPILED = 2.4
+"""Room of a module with its compiled form and their folders, in its own: 226 MiB of the bare install took 528."""
 _MACHINES = ("x86_64", "aarch64", "arm64", "ppc64le", "s390x", "i686")
 
 
@@ -45,7 +47,7 @@ def read_wheel(path: Path) -> Wheel:
             headers = HeaderParser().parsestr(archive.read(metadata).decode("utf-8"))
     except (zipfile.BadZipFile, OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read as a wheel ({error}); remove it and run the command again") from None
-    blocks = (-(-info.file_size // _BLOCK) * (2 if info.filename.endswith(".py") else 1) for info in infos)
+    blocks = sum(-(-info.file_size // _BLOCK) * (_COMPILED if info.filename.endswith(".py") else 1) for info in infos)
     libraries = sorted({info.filename for info in infos if ".libs/" in info.filename and ".so" in info.filename})
     return Wheel(
         path,
@@ -53,7 +55,7 @@ def read_wheel(path: Path) -> Wheel:
         headers["Version"],
         _licence(headers["License-Expression"], headers["License"], headers.get_all("Classifier", [])),
         tuple(Requirement(line) for line in headers.get_all("Requires-Dist", [])),
-        sum(blocks) * _BLOCK,
+        int(blocks * _BLOCK),
         tuple(name.rpartition("/")[2] for name in libraries),
     )
 
