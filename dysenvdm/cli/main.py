@@ -18,7 +18,7 @@ from planners.dsg import UserError
 
 COMMANDS = (
     "generate", "plan", "dsg", "planners", "models", "backbone", "stage", "check-data", "cache", "train", "export",
-    "doctor", "bundle",
+    "inspect", "replay", "sign", "doctor", "bundle",
 )  # fmt: skip
 """In the order of ``--help``; each is a module of this folder with a typer ``app``."""
 

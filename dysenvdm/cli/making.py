@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 from dysenvdm.cli.console import progress_bars, say
 from dysenvdm.cli.edit_of import Edited
 from dysenvdm.cli.video_jobs import Job, write_files
-from dysenvdm.cli.video_model import PROMPTS
 
 if TYPE_CHECKING:
     from dysenvdm.cli.previews import PreviewSheet
-    from dysenvdm.cli.recipe import Origin, Settings
+    from dysenvdm.generation.recipe import Origin, Settings
     from dysenvdm.pipeline import DysenVDMPipeline
     from planners.dsg import DynamicSceneGraph
 
@@ -41,7 +40,7 @@ class Making:
 
 def denoise(making: Making) -> None:
     """Make the videos, some at a time, and write each group as soon as it is done."""
-    from dysenvdm.cli.recipe import recipe
+    from dysenvdm.generation.recipe import Batch, recipe
 
     settings, jobs = making.settings, making.jobs
     at_once = min(AT_ONCE, max(1, FRAMES_AT_ONCE // settings.frames))
@@ -50,54 +49,55 @@ def denoise(making: Making) -> None:
     with progress_bars(remaining=True) as bars:
         task = bars.add_task("denoising", total=settings.steps * len(groups) * passes)
         for group in groups:
-            graphs = [origin.dsg for i in group if (origin := making.origins[i]).dsg is not None]
-            videos = making.pipe(
+            origins = [making.origins[i] for i in group]
+            videos = denoised(
+                making.pipe,
+                settings,
                 [jobs[i].prompt for i in group],
-                None if settings.scene_mode == PROMPTS else graphs or None,
+                [origin.dsg for origin in origins if origin.dsg is not None],
                 seeds=[making.seed + i for i in group],
-                num_frames=settings.frames,
-                num_inference_steps=settings.steps,
-                guidance_scale=settings.guidance,
-                scene_guidance_scale=settings.scene_guidance,
-                negative_prompt=settings.negative_prompt,
-                scheduler=settings.scheduler,
                 on_step=lambda *_: bars.advance(task),
-                **_scene_reading(making, graphs),
                 **_further(making, len(group)),
             )
-            for i, video in zip(group, videos, strict=True):
+            for place, (i, video) in enumerate(zip(group, videos, strict=True)):
                 said = recipe(
-                    settings, jobs[i].prompt, making.seed + i, making.origins[i], making.weights, _edited(making)
+                    settings,
+                    jobs[i].prompt,
+                    making.seed + i,
+                    origins[place],
+                    making.weights,
+                    _edited(making),
+                    Batch(len(group), place),
                 )
-                write_files(jobs[i], making.origins[i], video, said)
+                write_files(jobs[i], origins[place], video, said)
 
 
-def _scene_reading(making: Making, graphs: Sequence[DynamicSceneGraph]) -> dict[str, Any]:
-    """How the pipeline is to read the scene graphs: by their features, or by sentences for every frame."""
-    settings = making.settings
-    if settings.scene_mode != PROMPTS:
-        return {"scene_mode": settings.scene_mode, "imagined_weight": settings.imagined_weight}
+def denoised(
+    pipe: DysenVDMPipeline,
+    settings: Settings,
+    prompts: Sequence[str],
+    graphs: Sequence[DynamicSceneGraph],
+    **further: Any,
+) -> Any:
+    """Videos (b f h w 3) of one pass; what of a scene graph is too long for the text encoder is said."""
+    from dysenvdm.generation.scene_reading import scene_reading
     from planners.narration import narrate_frames
 
-    def fits(text: str) -> bool:
-        return not making.pipe.text_encoder.unread(text)
-
-    told = [narrate_frames(graph, settings.frames, fits=fits) for graph in graphs]
-    for left_out in dict.fromkeys(part for of_video in told for frame in of_video for part in frame.left_out):
+    scenes = scene_reading(pipe, settings, graphs, narrate_frames)
+    for left_out in scenes.left_out:
         say(f"warning: too long for the text encoder, left out of some frames' text: {left_out}", "yellow")
-    return {"frame_prompts": [[frame.text for frame in of_video] for of_video in told]}
+    return pipe(prompts, scenes.dsgs, **settings.arguments(), **scenes.arguments, **further)
 
 
 def _further(making: Making, count: int) -> dict[str, Any]:
-    """The pipeline's arguments that most calls leave alone."""
+    """The pipeline's arguments that only the command line has."""
     import numpy as np
 
     from dysenvdm.cli.previews import ROWS
     from dysenvdm.generation.preview import Preview
 
     settings, original = making.settings, making.original
-    more: dict[str, Any] = {name: getattr(settings, name) for name in ("height", "width", "window", "overlap")}
-    more = {name: value for name, value in more.items() if value is not None}
+    more: dict[str, Any] = {}
     if making.image is not None:
         more["first_frames"] = np.stack([making.image] * count)
     if original is not None:
