@@ -1,7 +1,7 @@
 # The one door. `make demo` and `make test` need Python 3.11-3.13 with pip, and a package index for the first run only.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-vllm test-training test-serving vllm-cpu lint rehearse bench bench-model bench-training bench-vllm bench-planners docs setup models clean test-ranks
+.PHONY: help demo test test-vllm test-training test-serving vllm-cpu lint rehearse bench bench-model bench-training bench-vllm bench-planners docs setup models clean test-ranks bench-airgap
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -61,6 +61,9 @@ docs: $(VENV)/.dev  ## write the pages that are made from the code, and the site
 	$(BIN)/python -m dysenvdm.cli.recipe_reference docs/recipes.md
 	$(BIN)/python -m dysenvdm.cli.schema_reference docs/dsg.schema.json
 	$(BIN)/python -m mkdocs build --quiet --strict
+
+bench-airgap: $(VENV)/.dev models  ## make the real bundle, harm it, install it and work without a network; minutes, 4 GB
+	$(BIN)/python -m benchmarks.airgap
 
 vllm-cpu: $(VENV)/.vllm  ## vLLM for machines without a GPU
 
