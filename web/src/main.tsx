@@ -1,0 +1,4 @@
+import "./styles/tokens.css";
+import { render } from "preact";
+
+render(<main />, document.getElementById("app")!);
