@@ -10,7 +10,7 @@ Times are seconds since the epoch (UTC), durations are seconds.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from enum import StrEnum
 from typing import Any, Literal, Protocol
 
@@ -138,6 +138,11 @@ class QuotaExceeded(Exception):  # noqa: N818
     """The owner's queue is full; the text says how full, and what the limit is."""
 
 
+class StoreUnavailable(Exception):  # noqa: N818
+    """The database does not answer, is locked or full: nothing happened, or (where the connection broke while it was
+    told to commit) it is not known whether it did; ask again. Every method of a store may raise it."""
+
+
 class JobStore(Protocol):
     """Jobs, kept in a database; every method is one transaction and may be called from any process or thread.
 
@@ -167,7 +172,10 @@ class JobStore(Protocol):
         statuses: Sequence[Status] = (),
     ) -> Page:
         """Jobs by the time they were asked for; ``after`` is the id of the last one already seen, ``search`` words that
-        the prompt holds. Deleted ones are not listed."""
+        the prompt holds, in any order and case. Deleted ones are not listed, but lists go on after them.
+
+        Raises :class:`LookupError` where ``after`` is no job of the owner's, and never was.
+        """
         ...
 
     def cancel(self, job: str, owner: str | None = None) -> Job | None:
@@ -188,7 +196,8 @@ class JobStore(Protocol):
         """Up to ``limit`` jobs that wait for this stage, at most those of one batch key in :attr:`Stage.GENERATE`.
 
         Higher priorities come first; owners take turns, so that one with a thousand jobs does not keep another one
-        waiting; each owner's are taken in order. Empty where nothing waits.
+        waiting; each owner's are taken in order. Empty where nothing waits. ``worker`` is a name that no other process
+        has or had. A job that was tried before comes alone: what ended its worker shall end no other job.
         """
         ...
 
@@ -206,7 +215,10 @@ class JobStore(Protocol):
         ...
 
     def complete(self, job: str, worker: str, result: Mapping[str, Any], *, expires_at: float | None = None) -> Job:
-        """The video is there: call it when its files have their final names. Raises :class:`LostJob`."""
+        """The video is there: call it when its files have their final names; a second time does nothing.
+
+        ``expires_at`` None: after the server's ``keep_hours``. Raises :class:`LostJob`.
+        """
         ...
 
     def fail(self, job: str, worker: str, error: JobError, *, again: bool = False) -> Job:
@@ -226,8 +238,17 @@ class JobStore(Protocol):
         """Put back jobs whose lease ran out; those without attempts left fail (``worker_lost``). Returns their ids."""
         ...
 
-    def expire(self) -> Sequence[Job]:
-        """Mark as expired, and return, what is past its ``expires_at``."""
+    def expire(self, jobs: Sequence[str] | None = None, reason: str = "age") -> Sequence[Job]:
+        """Mark as expired, and return, what is past its ``expires_at``, or those completed ones of ``jobs`` whose files
+        are to go before that; ``reason`` stands in the event."""
+        ...
+
+    def stored(self, limit: int = 100) -> Sequence[Job]:
+        """The completed videos whose files are still there, in the order in which they were completed."""
+        ...
+
+    def uploads_in_use(self, uploads: Sequence[str], *, since: float) -> Set[str]:
+        """Those of ``uploads`` that a job refers to which is under way, has its files, or ended after ``since``."""
         ...
 
     def waiting(self) -> Mapping[Stage, int]:
@@ -236,4 +257,12 @@ class JobStore(Protocol):
 
     def counts(self) -> Mapping[tuple[Kind, Status], int]:
         """How many jobs there are, by kind and status."""
+        ...
+
+    def now(self) -> float:
+        """The time by the clock that leases and expiry go by."""
+        ...
+
+    def close(self) -> None:
+        """Let the connections go."""
         ...

@@ -95,10 +95,11 @@ def generate(
     original = _original(context, edit_of, dsg)
 
     from dysenvdm.cli.recipe import Settings
-    from dysenvdm.cli.video_model import Computing, checked_scene_mode, load, say_untrained_labels, usual
+    from dysenvdm.cli.video_model import Computing, checked_scene_mode, load, say_untrained_labels
     from dysenvdm.cli.video_model import first_frame as read_first_frame
     from dysenvdm.generation.lora import Lora
     from dysenvdm.generation.placement import checked_device
+    from dysenvdm.model_facts import usual
     from dysenvdm.models import DEFAULT_MODEL
     from planners.plugins import DEFAULT_PLANNER
 

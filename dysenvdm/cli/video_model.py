@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,29 +32,6 @@ class Computing:
     device: torch.device
     offload: Any = None
     compiled: bool = False
-
-
-@dataclass(frozen=True)
-class Usual:
-    """How a model is sampled unless the user says otherwise."""
-
-    frames: int
-    fps: int
-    steps: int
-    guidance: float
-
-
-def usual(model: str) -> Usual:
-    """What the model's folder says, which is refused later where it is none; raises :class:`UserError`."""
-    from dysenvdm import models
-
-    index = models.locate(model) / "model_index.json"
-    try:
-        said = json.loads(index.read_text(encoding="utf-8")) if index.is_file() else {}
-        frames, fps = said.get("trained_frames", 16), said.get("trained_fps", 8)
-        return Usual(frames, fps, said.get("usual_steps", 25), said.get("usual_guidance", 1.5))
-    except (OSError, ValueError, AttributeError) as error:
-        raise UserError(f"{index}: cannot be read ({error}); save the pipeline again") from None
 
 
 def checked_scene_mode(name: str | None, *, planless: bool, imagined_weight: float) -> str | None:

@@ -26,12 +26,12 @@ export interface VideoRequest {
   negative_prompt?: string;
 }
 
-/** What a remix may change; the rest, the seed too, is that of the video it is made from. */
-export interface RemixRequest extends Partial<VideoRequest> {}
+/** What a remix changes; the rest is as in the video that it is made from. */
+export type RemixRequest = Partial<VideoRequest>;
 
 export interface PlanRequest {
   prompt: string;
-  planner: string;
+  planner?: string;
   ticks?: number;
   seed?: number;
 }
@@ -43,18 +43,18 @@ interface Job {
   progress: number;
   created_at: number;
   completed_at: number | null;
-  expires_at?: number | null;
   error: JobError | null;
   prompt: string;
   planner: string | null;
+  ticks: number;
   seed: number;
+  /** Why the plan is less than what was asked for. */
+  degraded: string | null;
 }
 
 export interface PlanJob extends Job {
   object: "plan";
   dsg: Dsg | null;
-  /** Why the plan is less than what was asked for. */
-  degraded?: string | null;
 }
 
 export interface VideoJob extends Job {
@@ -63,10 +63,10 @@ export interface VideoJob extends Job {
   size: string;
   seconds: string;
   stage: "plan" | "generate";
+  expires_at: number | null;
   expired: boolean;
   remixed_from_video_id: string | null;
   has_dsg: boolean;
-  ticks: number;
   num_frames: number;
   fps: number;
   num_inference_steps: number;
@@ -78,6 +78,7 @@ export interface VideoJob extends Job {
 export interface Planner {
   id: string;
   description: string;
+  needs: string;
 }
 
 export interface Model {
@@ -89,6 +90,9 @@ export interface Model {
   height: number;
   num_inference_steps: number;
   guidance_scale: number;
+  /** What the number of frames, and width and height, must be multiples of. */
+  frame_multiple: number;
+  side_multiple: number;
 }
 
 export interface List<T> {
