@@ -9,6 +9,8 @@ export interface PlanEditorProps {
   tick: number;
   onTick: (tick: number) => void;
   readOnly?: boolean;
+  /** The video's length: times are told in seconds then, in ticks otherwise. */
+  seconds?: number | undefined;
 }
 
 /** The read-only timeline that moves under a player. */
@@ -17,10 +19,14 @@ export interface PlanTrackProps {
   /** Where the video is, as a fraction of its length, 0 to 1. */
   time: number;
   onSeek: (time: number) => void;
+  seconds?: number | undefined;
 }
 
 /** What differs between two plans. */
 export interface PlanDiffProps {
   before: Dsg;
   after: Dsg;
+  seconds?: number | undefined;
+  /** What the two are called; "before" and "after" where not given. */
+  names?: readonly [string, string] | undefined;
 }
