@@ -113,7 +113,9 @@ def of_fields(error: ValidationError | RequestValidationError) -> ApiError:
         return bad(message, None)
     param = inside[0] if len(inside) == 1 else pointer(inside)
     named = ascii(param)[1:-1][:100]
-    return bad(f"{named}: {message}", named, "unknown_field" if problem["type"] == "extra_forbidden" else "invalid_value")
+    return bad(
+        f"{named}: {message}", named, "unknown_field" if problem["type"] == "extra_forbidden" else "invalid_value"
+    )
 
 
 def install(app: FastAPI) -> None:

@@ -48,7 +48,9 @@ class VideoOptions(_Fields):
     fps: int | None = Field(None, ge=1, le=120)
     num_inference_steps: int | None = Field(None, ge=1, le=100_000)
     guidance_scale: Scale | None = None
-    scene_guidance: Scale | None = Field(None, description="how much the scene graph counts; as guidance_scale unless given")
+    scene_guidance: Scale | None = Field(
+        None, description="how much the scene graph counts; as guidance_scale unless given"
+    )
     negative_prompt: str | None = Field(
         None, max_length=MAX_PROMPT_CHARACTERS, pattern=r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$"
     )

@@ -8,8 +8,10 @@ export interface Live {
   stage: string | null;
   step: number | null;
   steps: number | null;
-  /** Base64 of a picture. */
-  preview: string | null;
+  /** What the stage is doing, in the server's words. */
+  doing: string | null;
+  /** The number of the latest preview. */
+  preview: number | null;
 }
 
 export interface Followed<J> extends Live {
@@ -18,7 +20,7 @@ export interface Followed<J> extends Live {
   set: (job: J) => void;
 }
 
-const NOTHING: Live = { stage: null, step: null, steps: null, preview: null };
+const NOTHING: Live = { stage: null, doing: null, step: null, steps: null, preview: null };
 
 export const isFinal = (job: { status: string }): boolean => ["completed", "failed", "cancelled"].includes(job.status);
 
@@ -52,8 +54,23 @@ function useJob<J extends VideoJob | PlanJob>(
     let stopped = false;
     let stopEvents: (() => void) | null = null;
     let timer: ReturnType<typeof setTimeout> | undefined;
+    let asking = false;
+    let again = false;
 
     const refresh = async (): Promise<void> => {
+      if (asking) {
+        again = true;
+        return;
+      }
+      asking = true;
+      await look();
+      asking = false;
+      if (again && !stopped) {
+        again = false;
+        void refresh();
+      }
+    };
+    const look = async (): Promise<void> => {
       clearTimeout(timer);
       try {
         const next = await load(id);
@@ -81,9 +98,7 @@ function useJob<J extends VideoJob | PlanJob>(
     const onEvent = (event: JobEvent): void => {
       if (stopped) return;
       setLive((old) => readLive(old, event));
-      const progress = event.data["progress"];
-      if (typeof progress === "number")
-        setJob((old) => old && { ...old, progress: Math.max(old.progress, Math.min(progress, 99)) });
+      setJob((old) => old && { ...old, progress: Math.max(old.progress, event.progress) });
       if (!["step", "preview"].includes(event.kind)) void refresh();
     };
     // Browsers allow few open lines to one server, so a tab in the background keeps none.
@@ -109,13 +124,21 @@ function useJob<J extends VideoJob | PlanJob>(
 }
 
 export function readLive(old: Live, event: JobEvent): Live {
-  const number = (name: string): number | null =>
-    typeof event.data[name] === "number" ? (event.data[name] as number) : null;
-  const text = (name: string): string | null =>
-    typeof event.data[name] === "string" ? (event.data[name] as string) : null;
-  if (event.kind === "stage") return { ...old, stage: text("stage"), step: null, steps: null };
-  if (event.kind === "step") return { ...old, step: number("step"), steps: number("steps") };
-  if (event.kind === "preview") return { ...old, preview: text("image") ?? old.preview };
-  if (event.kind === "requeued") return NOTHING;
-  return old;
+  const said = event.data;
+  const number = (name: string): number | null => (typeof said[name] === "number" ? said[name] : null);
+  const text = (name: string): string | null => (typeof said[name] === "string" ? said[name] : null);
+  switch (event.kind) {
+    case "stage": {
+      const stage = text("stage") ?? old.stage;
+      return stage === old.stage ? { ...old, doing: text("doing") } : { ...NOTHING, stage, doing: text("doing") };
+    }
+    case "step":
+      return { ...old, stage: "generate", step: number("step"), steps: number("steps") };
+    case "preview":
+      return { ...old, preview: event.number };
+    case "requeued":
+      return NOTHING;
+    default:
+      return old;
+  }
 }

@@ -99,8 +99,8 @@ export const api = {
     if (!firstFrame) return request<VideoJob>(`${ROOT}/videos`, json("POST", wanted, once()));
     const form = new FormData();
     for (const [name, value] of Object.entries(wanted))
-      if (value !== undefined && value !== null)
-        form.set(name, typeof value === "object" ? JSON.stringify(value) : String(value));
+      if (value !== undefined)
+        form.set(name, value === null ? "none" : typeof value === "object" ? JSON.stringify(value) : String(value));
     form.set("input_reference", firstFrame);
     return request<VideoJob>(`${ROOT}/videos`, { method: "POST", body: form, headers: once() });
   },
@@ -114,6 +114,10 @@ export type Variant = "video" | "thumbnail" | "spritesheet";
 
 export function contentAddress(id: string, variant: Variant): string {
   return `${ROOT}/videos/${encodeURIComponent(id)}/content?variant=${variant}`;
+}
+
+export function previewAddress(id: string, number: number): string {
+  return `${ROOT}/videos/${encodeURIComponent(id)}/preview?n=${number}`;
 }
 
 export function eventsAddress(kind: "plans" | "videos", id: string): string {

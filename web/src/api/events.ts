@@ -3,11 +3,15 @@ import { eventsAddress } from "./client";
 
 export interface JobEvent {
   kind: string;
+  number: number;
+  /** Of the job, in per cent. */
+  progress: number;
+  /** What the worker said. */
   data: Record<string, unknown>;
 }
 
-const KINDS = ["queued", "claimed", "stage", "step", "preview", "requeued", "completed", "failed", "cancelled", "expired"];
-const FINAL = ["completed", "failed", "cancelled", "expired"];
+const FINAL = ["completed", "failed", "cancelled", "deleted"];
+const KINDS = ["queued", "claimed", "stage", "step", "preview", "requeued", ...FINAL];
 
 /** Calls back until the job is done or the returned function is called. `onLost` when the stream breaks for good. */
 export function followEvents(
@@ -31,10 +35,14 @@ export function followEvents(
 }
 
 export function readEvent(kind: string, text: string): JobEvent {
+  const event: JobEvent = { kind, number: 0, progress: 0, data: {} };
   try {
-    const data: unknown = JSON.parse(text);
-    return { kind, data: typeof data === "object" && data !== null ? (data as Record<string, unknown>) : {} };
+    const said = JSON.parse(text) as { number?: unknown; progress?: unknown; data?: unknown } | null;
+    if (typeof said?.number === "number") event.number = said.number;
+    if (typeof said?.progress === "number") event.progress = said.progress;
+    if (typeof said?.data === "object" && said.data) event.data = said.data as Record<string, unknown>;
   } catch {
-    return { kind, data: {} };
+    // Not from our server: an event without content.
   }
+  return event;
 }

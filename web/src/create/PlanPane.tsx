@@ -47,7 +47,8 @@ export function PlanPane(props: {
         <h2>Plan</h2>
         <Progress
           label={job?.status === "in_progress" ? "Planning" : "Waiting for the planner"}
-          value={null}
+          detail={planning.doing ?? undefined}
+          value={job?.progress || null}
           onCancel={() => {
             api.cancelPlan(planId).catch((error: Error) => note(error.message, "danger"));
             planJob.set(null);

@@ -1,11 +1,10 @@
 import type { JSX } from "preact";
-import { useEffect, useMemo, useRef } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 import { note, say } from "../announce";
-import { api } from "../api/client";
+import { api, previewAddress } from "../api/client";
 import type { VideoJob } from "../api/types";
 import { useVideo, type Followed } from "../follow";
 import { Notice } from "../parts/Notice";
-import { blobOfBase64, Picture } from "../parts/Picture";
 import { Progress } from "../parts/Progress";
 import { Actions } from "./Actions";
 import { Recipe } from "./Recipe";
@@ -66,22 +65,21 @@ export function JobBody({ followed, job }: { followed: Followed<VideoJob>; job: 
 }
 
 function Making({ followed, job }: { followed: Followed<VideoJob>; job: VideoJob }): JSX.Element {
-  const preview = useMemo(() => (followed.preview ? blobOfBase64(followed.preview) : null), [followed.preview]);
   const planning = (followed.stage ?? job.stage) === "plan";
   const waiting = job.status === "queued";
   const { step, steps } = followed;
   return (
     <div class="making">
       <div class="screen">
-        {preview ? (
-          <Picture blob={preview} label="Preview of the video being made" />
+        {followed.preview !== null ? (
+          <img src={previewAddress(job.id, followed.preview)} alt="Preview of the video being made" />
         ) : (
           <p class="hint">{waiting ? "In the queue" : planning ? "The plan comes first" : "Preview follows"}</p>
         )}
       </div>
       <Progress
         label={waiting ? "Waiting" : planning ? "Planning" : "Generating"}
-        detail={step !== null && steps !== null ? `step ${step} of ${steps}` : undefined}
+        detail={step !== null && steps !== null ? `step ${step} of ${steps}` : (followed.doing ?? undefined)}
         value={waiting || (planning && job.progress === 0) ? null : job.progress}
         onCancel={() =>
           api.cancel(job.id).then(followed.set, (error: Error) => note(error.message, "danger"))
