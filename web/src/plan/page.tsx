@@ -35,8 +35,9 @@ function Page(): JSX.Element {
       setTime(0);
       setRefused(null);
     } catch (error) {
-      if (!(error instanceof PlanError || error instanceof SyntaxError)) throw error;
-      setRefused(`${file.name}: ${error instanceof SyntaxError ? `not valid JSON (${error.message})` : error.message}`);
+      if (error instanceof SyntaxError) setRefused(`${file.name}: not valid JSON (${error.message})`);
+      else if (error instanceof PlanError) setRefused(`${file.name}: ${error.message}`);
+      else throw error;
     }
   }
   function save(): void {
@@ -66,11 +67,9 @@ function Page(): JSX.Element {
         </button>
         <input
           ref={chooser}
-          class="plan-unseen"
+          hidden
           type="file"
           accept=".json,application/json"
-          aria-label="Scene graph file"
-          tabIndex={-1}
           onChange={(event) => {
             void open(event.currentTarget.files?.[0]);
             event.currentTarget.value = "";
