@@ -93,11 +93,7 @@ def scene(prompt: str, ticks: int) -> DynamicSceneGraph:
     """A girl, a box, a dog; the label of the first event is the prompt's first words, whatever they are."""
     words = " ".join(prompt.split()[:4])[:60] or "wait"
     half = max(ticks // 2, 1)
-    people = (
-        SceneObject(id="girl", label="girl"),
-        SceneObject(id="box", label="box"),
-        SceneObject(id="dog", label="dog"),
-    )
+    people = (SceneObject(id="girl", label="girl"), SceneObject(id="box", label="box"), SceneObject(id="dog", label="dog"))
     facts = (
         Fact(subject="girl", predicate=words, object="box", start=0, end=half, source="plan"),
         Fact(subject="girl", predicate="jump over", object="box", start=half, end=ticks, source="plan"),
@@ -123,3 +119,5 @@ def picture(pixels: np.ndarray, kind: str) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, kind)
     return buffer.getvalue()
+
+
