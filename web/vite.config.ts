@@ -15,8 +15,9 @@ export default defineConfig({
     modulePreload: { polyfill: false }, // an inline script otherwise
     target: ["chrome123", "firefox128", "safari17.5"], // light-dark() stays as it is
     rolldownOptions: {
+      input: { page: "index.html", "plan-page": "plan.html" },
       output: {
-        entryFileNames: "assets/page.js",
+        entryFileNames: "assets/[name].js",
         chunkFileNames: "assets/[name].js",
         assetFileNames: "assets/[name][extname]",
       },

@@ -75,7 +75,7 @@ export function PlanEditor(props: PlanEditorProps): JSX.Element {
     );
   }
   return (
-    <section class="plan" aria-label="Plan" onKeyDown={onKeyDown}>
+    <div class="plan" role="group" aria-label="Plan editor" onKeyDown={onKeyDown}>
       {!readOnly && <Toolbar state={state} doc={doc} act={act} onAdd={setTarget} tick={tick} />}
       <div class="plan-body">
         <Timeline
@@ -98,6 +98,6 @@ export function PlanEditor(props: PlanEditorProps): JSX.Element {
       {target !== null && target !== "object" && (
         <FactForm doc={doc} target={target} scale={scale} act={act} onClose={() => setTarget(null)} />
       )}
-    </section>
+    </div>
   );
 }

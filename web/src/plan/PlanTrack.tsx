@@ -36,7 +36,6 @@ export function PlanTrack(props: PlanTrackProps): JSX.Element {
   return (
     <div class="plan-track">
       <div
-        ref={element}
         class="plan-track-lanes"
         role="slider"
         tabIndex={0}
@@ -54,8 +53,10 @@ export function PlanTrack(props: PlanTrackProps): JSX.Element {
         }}
         onPointerMove={(event) => event.currentTarget.hasPointerCapture(event.pointerId) && seek(event)}
       >
-        <Lanes dsg={dsg} names={names} tick={tick} seconds={seconds} />
-        <div class="plan-playhead" aria-hidden="true" style={{ transform: `translateX(${time * 100}%)` }} />
+        <div ref={element} class="plan-track-sheet">
+          <Lanes dsg={dsg} names={names} tick={tick} seconds={seconds} />
+          <div class="plan-playhead" aria-hidden="true" style={{ transform: `translateX(${time * 100}%)` }} />
+        </div>
       </div>
       <Throughout dsg={dsg} names={names} />
     </div>

@@ -76,7 +76,6 @@ export const FactRow = memo(function FactRow(props: FactRowProps): JSX.Element {
           />
           {object && <span class="plan-with">{object}</span>}
         </span>
-        <span class="plan-source">{vetoed ? "vetoed" : SAID_BY[fact.source]}</span>
         {!readOnly && (
           <span class="plan-actions">
             {!vetoed && (
@@ -93,6 +92,7 @@ export const FactRow = memo(function FactRow(props: FactRowProps): JSX.Element {
             {!imagined(fact) && <ActButton name="delete" label={`Delete ${told}`} active={active} onClick={remove} />}
           </span>
         )}
+        <span class="plan-source">{vetoed ? "vetoed" : SAID_BY[fact.source]}</span>
       </div>
       <div role="gridcell" class="plan-lane">
         <Bar {...props} id={id} told={told} span={fact} scale={scale} fixed={readOnly || vetoed} />

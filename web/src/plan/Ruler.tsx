@@ -64,7 +64,7 @@ export function Ruler(props: {
       onPointerMove={(event) => event.currentTarget.hasPointerCapture(event.pointerId) && goTo(event)}
     >
       {marks.map((mark) => (
-        <span key={mark} class="plan-mark" style={{ left: `${(mark / length) * 100}%` }} aria-hidden="true">
+        <span key={mark} class={mark === length ? "plan-mark plan-mark-end" : "plan-mark"} style={{ left: `${(mark / length) * 100}%` }} aria-hidden="true">
           {mark}
           {seconds !== undefined && " s"}
         </span>

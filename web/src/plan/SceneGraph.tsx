@@ -1,6 +1,6 @@
 import type { JSX } from "preact";
 import { useId, useMemo } from "preact/hooks";
-import { arrange, type Arrangement, edgeKey, LINE, type Point, shortened } from "./model/arrangement";
+import { arrange, type Box, edgeKey, LINE, type Point, shortened, spread, widthOf } from "./model/arrangement";
 import { active, type Dsg, type Fact, imagined, present, text } from "./model/types";
 import { count, namesOf, type Scale, statement, when } from "./model/words";
 
@@ -16,6 +16,14 @@ export function SceneGraph({ dsg, tick, scale }: { dsg: Dsg; tick: number; scale
     const key = edgeKey(fact.subject, fact.object);
     relations.set(key, [...(relations.get(key) ?? []), fact]);
   }
+  const labels = spread(
+    [...relations].map(([key, along]) => ({
+      key,
+      ...arrangement.edges.get(key)!.label,
+      width: widthOf(along.map(text)),
+      height: along.length * LINE,
+    })),
+  );
   const arrow = useId();
   const title = `Scene at ${when(tick, scale)}`;
   const told = facts.map((fact) => statement(fact, names) + (imagined(fact) ? " (imagined)" : ""));
@@ -42,7 +50,7 @@ export function SceneGraph({ dsg, tick, scale }: { dsg: Dsg; tick: number; scale
             ))}
           </defs>
           {[...relations].map(([key, along]) => (
-            <Edge key={key} way={arrangement.edges.get(key)!} facts={along} arrow={arrow} />
+            <Edge key={key} points={arrangement.edges.get(key)!.points} label={labels.get(key)!} facts={along} arrow={arrow} />
           ))}
           {things.map((thing) => (
             <Node
@@ -60,14 +68,15 @@ export function SceneGraph({ dsg, tick, scale }: { dsg: Dsg; tick: number; scale
 
 const kindOf = (facts: readonly Fact[]): string => (facts.every(imagined) ? "imagined" : "stated");
 
-function Edge({ way, facts, arrow }: { way: { points: readonly Point[]; label: Point }; facts: readonly Fact[]; arrow: string }): JSX.Element {
+function Edge(props: { points: readonly Point[]; label: Point; facts: readonly Fact[]; arrow: string }): JSX.Element {
+  const { label, facts, arrow } = props;
   const kind = kindOf(facts);
-  const top = way.label.y - ((facts.length - 1) * LINE) / 2;
+  const top = label.y - ((facts.length - 1) * LINE) / 2;
   return (
     <g class={`plan-edge plan-${kind}`}>
-      <path d={curve(way.points)} marker-end={`url(#${arrow}${kind})`} />
+      <path d={curve(props.points)} marker-end={`url(#${arrow}${kind})`} />
       {facts.map((fact, i) => (
-        <text key={text(fact)} x={way.label.x} y={top + i * LINE} class={`plan-${kindOf([fact])}`}>
+        <text key={text(fact)} x={label.x} y={top + i * LINE} class={`plan-${kindOf([fact])}`}>
           <title>{text(fact)}</title>
           {shortened(text(fact))}
         </text>
@@ -76,11 +85,11 @@ function Edge({ way, facts, arrow }: { way: { points: readonly Point[]; label: P
   );
 }
 
-function Node({ label, box, facts }: { label: string; box: Arrangement["nodes"] extends ReadonlyMap<string, infer B> ? B : never; facts: readonly Fact[] }): JSX.Element {
-  const height = 30 + facts.length * LINE + (facts.length ? 6 : 0);
+function Node(props: { label: string; box: Box; facts: readonly Fact[] }): JSX.Element {
+  const { label, box, facts } = props;
   return (
     <g class="plan-node" transform={`translate(${box.x} ${box.y})`}>
-      <rect width={box.width} height={height} rx="8" />
+      <rect width={box.width} height={box.height} rx="8" />
       <text x={box.width / 2} y={16} class="plan-node-name">
         <title>{label}</title>
         {shortened(label)}

@@ -199,9 +199,13 @@ function factOrder(a: Fact, b: Fact): number {
   );
 }
 
-/** The file's text as planners/dsg.py writes it: one line per object and per fact. */
+/** The file's text, byte for byte as planners/dsg.py writes it: one line per object and per fact. */
 export function toJson(dsg: Dsg): string {
-  const lines = (items: readonly object[]) => `[${items.map((item) => `\n  ${JSON.stringify(item)}`).join(",")}]`;
+  const line = (item: object) =>
+    `{${Object.entries(item)
+      .map(([key, value]) => `${JSON.stringify(key)}: ${JSON.stringify(value)}`)
+      .join(", ")}}`;
+  const lines = (items: readonly object[]) => `[${items.map((item) => `\n  ${line(item)}`).join(",")}]`;
   return (
     `{"format": ${JSON.stringify(dsg.format)},\n "prompt": ${JSON.stringify(dsg.prompt)},\n` +
     ` "ticks": ${dsg.ticks},\n "objects": ${lines(dsg.objects)},\n "facts": ${lines(dsg.facts)}}\n`
