@@ -15,12 +15,13 @@ from urllib.parse import urlsplit
 import pytest
 import uvicorn
 from PIL import Image
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from serving.app import UVICORN, create_app
 from serving.results import Results
 from serving.settings import Settings
 from serving.store import open_store
+from tests.serving.page.driving import PATIENCE_SECONDS
 from tests.serving.page.worker import FakeWorker
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
@@ -43,6 +44,7 @@ PHONE = {"width": 360, "height": 740}
 def chromium() -> Iterator[Browser]:
     if CHROMIUM is None:
         pytest.skip("no Chromium here: install Debian's chromium, or set CHROMIUM to one")
+    expect.set_options(timeout=PATIENCE_SECONDS * 1000)
     root = ["--no-sandbox"] if os.geteuid() == 0 else []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS, *root])
@@ -125,7 +127,7 @@ def visit(chromium: Browser) -> Iterator[Callable[..., Visit]]:
 
     def open_(url: str, **options: Any) -> Visit:
         context = chromium.new_context(**{"viewport": DESKTOP, "reduced_motion": "reduce", **options})
-        context.set_default_timeout(20_000)
+        context.set_default_timeout(PATIENCE_SECONDS * 1000)
         page = context.new_page()
         seen = Visit(page, context)
         origin = urlsplit(url).netloc

@@ -40,7 +40,7 @@ def videos(page: Page) -> list[dict[str, Any]]:
 
 def ready(page: Page, count: int = 1) -> None:
     """So many videos are there and can be seen."""
-    expect(page.locator("main video")).to_have_count(count, timeout=PATIENCE_SECONDS * 1000)
+    expect(page.locator("main video")).to_have_count(count)
     until(lambda: all(each["ready"] >= 2 for each in videos(page)), page)
 
 
@@ -48,7 +48,7 @@ def plan(page: Page, prompt: str = PROMPT) -> Any:
     prompt_box(page).fill(prompt)
     page.get_by_role("button", name="Plan", exact=True).click()
     expect(from_plan(page)).to_be_enabled()
-    return page.get_by_role("region", name="Plan", exact=True)
+    return page.get_by_role("group", name="Plan editor")
 
 
 def plan_and_generate(page: Page, prompt: str = PROMPT) -> None:

@@ -18,7 +18,7 @@ def test_from_a_prompt_to_two_videos_side_by_side(server: Any, visit: Callable[.
     page.get_by_label("Steps", exact=True).fill("3")
     prompt_box(page).fill(PROMPT)
     page.get_by_role("button", name="Plan", exact=True).click()
-    editor = page.get_by_role("region", name="Plan", exact=True)
+    editor = page.get_by_role("group", name="Plan editor")
     expect(editor.get_by_text("jump over").first).to_be_visible()
 
     # An edit: the imagined fact goes.
@@ -90,7 +90,8 @@ def test_without_a_plan(server: Any, visit: Callable[..., Any]) -> None:
 
 
 def test_a_first_frame_is_uploaded(server: Any, visit: Callable[..., Any], png: bytes) -> None:
-    page = visit(server.url).page
+    seen = visit(server.url)
+    page = seen.page
     prompt_box(page).fill(PROMPT)
     page.get_by_text("Settings", exact=True).click()
     page.get_by_label("First frame").set_input_files({"name": "a.txt", "mimeType": "text/plain", "buffer": b"no"})
@@ -98,8 +99,14 @@ def test_a_first_frame_is_uploaded(server: Any, visit: Callable[..., Any], png: 
     page.get_by_label("First frame").first.set_input_files({"name": "a.png", "mimeType": "image/png", "buffer": png})
     expect(page.get_by_role("img", name="First frame: a.png")).to_be_visible()
     page.get_by_role("button", name="Generate at once").click()
+    expect(page.get_by_role("alert")).to_contain_text("96x64 has another aspect than the video's 64x64")
+    seen.expected.append("400 (Bad Request)")
+    page.get_by_label("Width").fill("96")
+    page.get_by_label("Height").fill("64")
+    page.get_by_role("button", name="Generate at once").click()
     ready(page)
     [job] = server.store.list(kind="video").jobs
+    assert (job.request["width"], job.request["height"]) == (96, 64)
     assert job.request["input_reference"].startswith("upload_")
     assert job.request["planner"] == "rules"
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import threading
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
-from dysenvdm.video import write_mp4
 from planners.dsg import DynamicSceneGraph, Fact, SceneObject
 from serving.jobs import Job, JobError, LostJob, Stage
 from serving.results import Results
+from serving.workers.files import preview_picture, write_result
 
 NAME = "fake"
 FAIL = "fail this"
@@ -46,10 +45,8 @@ class FakeWorker:
         while not self._over.is_set():
             jobs = self.store.claim(stage, worker, lease=60)
             for job in jobs:
-                try:
+                with suppress(LostJob):
                     self._do(job, stage, worker)
-                except LostJob:
-                    pass
             if not jobs:
                 self._over.wait(0.05)
 
@@ -79,13 +76,11 @@ class FakeWorker:
                 return
             self.store.report(job.id, worker, "step", {"step": step, "steps": steps}, 99 * step / steps)
             if step == 1:
-                self.results.write_preview(job.id, picture(frames[0], "WEBP"))
+                self.results.write_preview(job.id, preview_picture(frames[:4]))
                 self.store.report(job.id, worker, "preview", {"step": step})
         with self.results.publish(job.id) as made:
-            write_mp4(made.path("video.mp4"), frames, request["fps"], request)
-            made.path("recipe.json").write_text("{}", encoding="utf-8")
-            made.path("thumbnail.webp").write_bytes(picture(frames[len(frames) // 2], "WEBP"))
-            made.path("spritesheet.jpg").write_bytes(picture(np.concatenate(list(frames), axis=1), "JPEG"))
+            given = None if job.dsg is None else DynamicSceneGraph.parse(job.dsg)
+            write_result(made, frames, {**request, "scale": 1}, given)
         self.store.complete(job.id, worker, {**made.result, "frames": len(frames), "fps": request["fps"]})
 
 
@@ -93,7 +88,7 @@ def scene(prompt: str, ticks: int) -> DynamicSceneGraph:
     """A girl, a box, a dog; the label of the first event is the prompt's first words, whatever they are."""
     words = " ".join(prompt.split()[:4])[:60] or "wait"
     half = max(ticks // 2, 1)
-    people = (SceneObject(id="girl", label="girl"), SceneObject(id="box", label="box"), SceneObject(id="dog", label="dog"))
+    people = tuple(SceneObject(id=name, label=name) for name in ("girl", "box", "dog"))
     facts = (
         Fact(subject="girl", predicate=words, object="box", start=0, end=half, source="plan"),
         Fact(subject="girl", predicate="jump over", object="box", start=half, end=ticks, source="plan"),
@@ -113,11 +108,3 @@ def moving(frames: int, height: int, width: int, seed: int) -> np.ndarray:
         left = index * (width - side) // max(frames - 1, 1)
         video[index, height // 2 : height // 2 + side, left : left + side] = colour
     return video
-
-
-def picture(pixels: np.ndarray, kind: str) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, kind)
-    return buffer.getvalue()
-
-

@@ -2,7 +2,6 @@ import type { JSX } from "preact";
 import type { ApiError } from "../api/client";
 import type { Options } from "../options";
 import { Field } from "../parts/Field";
-import { Icon } from "../parts/icons";
 import { Notice } from "../parts/Notice";
 import { EMPTY } from "../recipe";
 import { formatRoute } from "../router";
@@ -130,8 +129,8 @@ export function PromptForm(props: {
           {busy === "generate" ? "Sending …" : form.dsg ? "Generate from plan" : "Generate at once"}
         </button>
         {form !== EMPTY && (
-          <button type="button" class="quiet push" onClick={clear}>
-            <Icon name="close" /> Clear
+          <button type="button" class="quiet push clear" onClick={clear}>
+            Clear
           </button>
         )}
       </div>

@@ -30,14 +30,18 @@ export function useVideos(search: string, statuses: readonly Status[]): Videos {
 
   useEffect(() => {
     const abort = new AbortController();
+    let fresh = true; // what another search found stays until the first answer
     let timer: ReturnType<typeof setTimeout> | undefined;
     const first = async (): Promise<void> => {
       clearTimeout(timer);
       if (!document.hidden)
         try {
           const page = await api.videos({ search, statuses, limit: AT_ONCE }, abort.signal);
-          setJobs((old) => merge(old, page.data, page.has_more));
-          setMore((old) => (latest.current.length > page.data.length ? old : page.has_more));
+          const old = fresh ? [] : latest.current;
+          fresh = false;
+          const next = merge(old, page.data, page.has_more);
+          setJobs(next);
+          if (next.length === page.data.length) setMore(page.has_more);
           setReady(true);
           setError(null);
         } catch (caught) {
@@ -47,10 +51,6 @@ export function useVideos(search: string, statuses: readonly Status[]): Videos {
       if (!abort.signal.aborted)
         timer = setTimeout(first, latest.current.slice(0, AT_ONCE).every(isFinal) ? 10000 : 2000);
     };
-    setJobs([]);
-    setMore(false);
-    setReady(false);
-    latest.current = [];
     void first();
     const unwatch = connection.watch((state) => state === "up" && void first());
     return () => {

@@ -18,8 +18,7 @@ export function Screen(props: { job: VideoJob; playback: Playback; label: string
       <video
         ref={video}
         src={contentAddress(job.id, "video")}
-        width={size?.width}
-        height={size?.height}
+        style={{ "--aspect": String(size ? size.width / size.height : 1) }}
         muted
         playsInline
         preload="auto"

@@ -42,7 +42,7 @@ export function Transport(props: {
         />
         {pointed && <Thumb {...pointed} of={props.sheetOf} sheet={props.sheet} frames={playback.frames} />}
       </div>
-      <div class="row transport-row">
+      <div class="row">
         <button type="button" class="icon-only" aria-label="Frame back" onClick={() => playback.step(-1)}>
           <Icon name="back" />
         </button>
