@@ -1,7 +1,7 @@
 # The one door. `make demo` and `make test` need Python 3.11-3.13 with pip, and a package index for the first run only.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help page page-test demo test test-vllm test-training vllm-cpu lint rehearse bench bench-model bench-training bench-vllm bench-planners docs setup models clean
+.PHONY: help demo test test-vllm test-training test-serving vllm-cpu lint rehearse bench bench-model bench-training bench-vllm bench-planners docs setup models clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -27,6 +27,10 @@ test-vllm: $(VENV)/.dev vllm-cpu models  ## the tests that run vLLM for real, on
 test-training: $(VENV)/.dev models  ## training with two real ranks: every ZeRO stage, resuming, killed ranks; minutes
 	$(BIN)/python -m pytest -m slow tests/dysenvdm/training tests/slow/test_checkpoints.py tests/slow/test_cache_ranks.py
 
+test-serving: $(VENV)/.dev vllm-cpu models  ## the server as it is started: killed processes, real planners sharing memory; minutes
+	$(BIN)/python -m pytest -m slow tests/slow/test_serving.py
+
+.PHONY: page page-test
 page: web/node_modules/.made  ## build the web page from its source into serving/page (needs node)
 	cd web && npm run build
 

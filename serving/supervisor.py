@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from dysenvdm import model_facts
 from dysenvdm.generation.loading import used_models
 from planners import plugins
 from planners.dsg import UserError
@@ -49,6 +50,7 @@ def check(settings: Settings) -> None:
         planner_folders(name, options)
     for given in offers.models(settings).values():
         used_models(given)
+        model_facts.facts(given)
 
 
 def listen(settings: Settings) -> socket.socket:
@@ -56,6 +58,7 @@ def listen(settings: Settings) -> socket.socket:
 
     Raises :class:`UserError` where the address is in use, or not this machine's.
     """
+    listening = None
     try:
         family, *_, address = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0]
         listening = socket.socket(family)
@@ -63,6 +66,8 @@ def listen(settings: Settings) -> socket.socket:
         listening.bind(address)
         listening.listen(2048)
     except OSError as error:
+        if listening is not None:
+            listening.close()
         raise UserError(f"--host {settings.host} --port {settings.port}: {error.strerror}; choose another") from None
     return listening
 

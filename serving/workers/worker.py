@@ -67,6 +67,7 @@ class Worker(ABC):
         self.stopping = threading.Event()
         self.held: Holding | None = None
         self._loaded: dict[str, Loaded] = {}
+        self._rested = 0
 
     # -- what the two kinds do their own way -----------------------------------------------------------------------
 
@@ -162,10 +163,14 @@ class Worker(ABC):
         if known is None or amount > known:
             loaded.measured = loaded.measured.with_work(size, amount)
             self.place.measurements.write(loaded.measured, loaded.identity)
+            if known is None:
+                self.say(
+                    f"{name} takes {said(loaded.measured.loaded)}, and {said(amount)} more for work of size {size}"
+                )
 
     def need(self, name: str, size: int | None) -> int | None:
         """Bytes at most while work of this size (None: as much as there ever was) is done; None where unknown."""
-        rest = self._resting()
+        rest = self._rested if self.place.lease.me.level == Level.ASLEEP else self._resting()
         if not self.counts(name):
             return rest
         held = self._loaded.get(name)
@@ -225,7 +230,8 @@ class Worker(ABC):
     def _rest(self) -> None:
         gauge = self.place.gauge
         gauge.reset_peak()
-        self.place.lease.rest(self._resting(), gauge.besides if isinstance(gauge, GpuMemory) else None)
+        self._rested = self._resting()
+        self.place.lease.rest(self._rested, gauge.besides if isinstance(gauge, GpuMemory) else None)
 
     def _resting(self) -> int:
         """What the process holds of the device while it does not work."""
@@ -259,8 +265,8 @@ class Worker(ABC):
             self.say(f"loads {name}: up to {said(known.peak)} of {said(lease.budget)}")
         before = self._resting()
         model = self.load(name)
-        if isinstance(gauge, GpuMemory) and lease.me.held == lease.budget:
-            gauge.settle()
+        if isinstance(gauge, GpuMemory):
+            gauge.settle(alone=lease.me.held == lease.budget, known=known.loaded if known else None)
         taken = max(0, gauge.held() - before)
         measured = known or Measured(what=what, device=self.place.device, loaded=taken)
         return Loaded(model, measured.model_copy(update={"loaded": max(taken, measured.loaded)}), identity)
