@@ -216,9 +216,8 @@ def test_adding_an_object_and_facts(editor: Callable[..., Editor]) -> None:
     form.get_by_label("To tick").fill("5")
     form.get_by_role("button", name="Add", exact=True).click()
     expect(form).to_have_count(0)
-    assert page.fact("wave at") == dict(
-        subject="old_man", predicate="wave at", object="box", start=2, end=5, source="user"
-    )
+    added = {"subject": "old_man", "predicate": "wave at", "object": "box", "start": 2, "end": 5, "source": "user"}
+    assert page.fact("wave at") == added
     page.button("Delete Old Man and its facts").click()
     assert page.saved() == DynamicSceneGraph.parse(PARK)
 

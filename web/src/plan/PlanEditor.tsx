@@ -56,7 +56,6 @@ export function PlanEditor(props: PlanEditorProps): JSX.Element {
   }, [state.version]);
 
   const graph = useMemo(() => emitted(doc), [doc]);
-  const scale = { ticks: doc.ticks, seconds };
 
   function onKeyDown(event: KeyboardEvent): void {
     if (readOnly || !(event.ctrlKey || event.metaKey) || event.altKey) return;
@@ -89,14 +88,14 @@ export function PlanEditor(props: PlanEditorProps): JSX.Element {
           act={act}
           onEdit={setTarget}
         />
-        <SceneGraph dsg={graph} tick={tick} scale={scale} />
+        <SceneGraph dsg={graph} tick={tick} seconds={seconds} />
       </div>
       <p class="plan-unseen" role="status" aria-live="polite">
         {state.said}
       </p>
       {target === "object" && <AddObject doc={doc} act={act} onClose={() => setTarget(null)} />}
       {target !== null && target !== "object" && (
-        <FactForm doc={doc} target={target} scale={scale} act={act} onClose={() => setTarget(null)} />
+        <FactForm doc={doc} target={target} scale={{ ticks: doc.ticks, seconds }} act={act} onClose={() => setTarget(null)} />
       )}
     </div>
   );
