@@ -120,13 +120,16 @@ class Results:
         """All files of the job, at once; those that are open stay readable."""
         self._remove(self._results / _checked(_JOB, job))
 
-    def tidy(self, job: Job) -> None:
-        """Delete of a final job what does not count: previews, and publications of workers that lost it."""
-        home, counts = self._results / _checked(_JOB, job.id), (job.result or {}).get("folder")
-        with suppress(FileNotFoundError):
-            for each in list(home.iterdir()):
-                if each.name != counts:
-                    self._remove(each)
+    def tidy(self, job: str, folder: str | None) -> None:
+        """Delete of a final job what does not count: previews, and publications other than ``folder`` (None: all)."""
+        home = self._results / _checked(_JOB, job)
+        if folder is None:
+            self.delete(job)
+        else:
+            with suppress(FileNotFoundError):
+                for each in list(home.iterdir()):
+                    if each.name != folder:
+                        self._remove(each)
 
     def sizes(self) -> Mapping[str, int]:
         """Bytes of all that is kept for each job, by its id."""

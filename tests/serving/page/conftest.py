@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import threading
@@ -13,6 +14,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import uvicorn
+from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from serving.app import UVICORN, create_app
@@ -145,3 +147,11 @@ def visit(chromium: Browser) -> Iterator[Callable[..., Visit]]:
         each.context.close()
     for each in visits:
         each.check()
+
+
+@pytest.fixture(scope="session")
+def png() -> bytes:
+    """A picture as a person might choose it: larger than the video, and not square."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (96, 64), (200, 40, 40)).save(buffer, "PNG")
+    return buffer.getvalue()

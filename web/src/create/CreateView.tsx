@@ -70,6 +70,9 @@ export function CreateView(): JSX.Element {
       say("The video is in the queue.");
     });
 
+  const model = options?.models.find((each) => each.id === form.model) ?? options?.models[0];
+  const frames = form.frames ?? model?.num_frames;
+  const fps = form.fps ?? model?.fps;
   const planUnderWay = planId !== null && planning.job?.status !== "failed" && planning.job?.status !== "cancelled";
   return (
     <div class="create">
@@ -87,7 +90,14 @@ export function CreateView(): JSX.Element {
             <JobPane id={videoId} onGone={() => videoJob.set(null)} />
           </section>
         )}
-        <PlanPane planning={planning} planId={planId} onPlanAgain={plan} onGenerate={generate} busy={busy !== null} />
+        <PlanPane
+          planning={planning}
+          planId={planId}
+          onPlanAgain={plan}
+          onGenerate={generate}
+          busy={busy !== null}
+          seconds={frames && fps ? frames / fps : undefined}
+        />
         {picture && form.remixOf && (
           <Notice tone="info">A remix keeps the first frame of its original; the picture chosen here is not sent.</Notice>
         )}

@@ -18,15 +18,17 @@ export function PlanPane(props: {
   onPlanAgain: () => void;
   onGenerate: () => void;
   busy: boolean;
+  /** How long the video will be. */
+  seconds: number | undefined;
 }): JSX.Element {
   const form = useStore(draft);
   const [tick, setTick] = useState(0);
-  const { planning, planId } = props;
+  const { planning, planId, seconds } = props;
   const job = planning.job;
 
   if (planId && job?.status === "failed")
     return (
-      <section class="card" aria-label="Plan">
+      <section class="card">
         <h2>Plan</h2>
         <Notice tone="danger" title="The planner failed.">
           {job.error?.message}
@@ -43,7 +45,7 @@ export function PlanPane(props: {
     );
   if (planId && !(job && isFinal(job)))
     return (
-      <section class="card" aria-label="Plan">
+      <section class="card">
         <h2>Plan</h2>
         <Progress
           label={job?.status === "in_progress" ? "Planning" : "Waiting for the planner"}
@@ -59,7 +61,7 @@ export function PlanPane(props: {
     );
   if (!form.dsg)
     return (
-      <section class="card" aria-label="Plan">
+      <section class="card">
         <Empty title="No plan yet">
           <p>
             Planning turns the prompt into events on a timeline. You can move, rename, delete and add them before the
@@ -69,7 +71,7 @@ export function PlanPane(props: {
       </section>
     );
   return (
-    <section class="card" aria-label="Plan">
+    <section class="card">
       <div class="card-head">
         <h2>Plan</h2>
         {form.planned && <span class="tag">{form.planned.planner}</span>}
@@ -82,7 +84,7 @@ export function PlanPane(props: {
           Plan again, or generate with the plan as it is.
         </Notice>
       )}
-      <PlanEditor dsg={form.dsg} onChange={(dsg) => change({ dsg })} tick={tick} onTick={setTick} />
+      <PlanEditor dsg={form.dsg} onChange={(dsg) => change({ dsg })} tick={tick} onTick={setTick} seconds={seconds} />
       <div class="row end">
         <button type="button" class="primary" onClick={props.onGenerate} disabled={props.busy || !form.prompt.trim()}>
           Generate from plan
