@@ -74,7 +74,7 @@ export function PlanEditor(props: PlanEditorProps): JSX.Element {
     );
   }
   return (
-    <div class="plan" role="group" aria-label="Plan editor" onKeyDown={onKeyDown}>
+    <section class="plan" aria-label="Plan" onKeyDown={onKeyDown}>
       {!readOnly && <Toolbar state={state} doc={doc} act={act} onAdd={setTarget} tick={tick} />}
       <div class="plan-body">
         <Timeline
@@ -97,6 +97,6 @@ export function PlanEditor(props: PlanEditorProps): JSX.Element {
       {target !== null && target !== "object" && (
         <FactForm doc={doc} target={target} scale={{ ticks: doc.ticks, seconds }} act={act} onClose={() => setTarget(null)} />
       )}
-    </div>
+    </section>
   );
 }
