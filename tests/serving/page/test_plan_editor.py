@@ -12,6 +12,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Locator, Page, expect
 
 from planners.dsg import DynamicSceneGraph
+from tests.serving.page.driving import PROMPT, prompt_box
 
 PARK: dict[str, Any] = {
     "format": "dysenvdm.dsg/1",
@@ -198,6 +199,21 @@ def test_vetoes_one_by_one_and_all_and_back(editor: Callable[..., Editor]) -> No
     assert page.saved() == DynamicSceneGraph.parse(PARK)
 
 
+def test_vetoes_and_history_wait_while_one_looks_at_another_view(server: Any, visit: Callable[..., Any]) -> None:
+    page = visit(server.url).page
+    prompt_box(page).fill(PROMPT)
+    page.get_by_role("button", name="Plan", exact=True).click()
+    page.get_by_role("button", name="Veto all imagined").click()
+    page.get_by_role("link", name="Gallery").click()
+    expect(page.get_by_role("region", name="Plan", exact=True)).to_have_count(0)
+    page.get_by_role("link", name="Create").click()
+    page.get_by_role("button", name="Bring back").click()
+    page.get_by_role("button", name="Undo").click()
+    page.get_by_role("button", name="Undo").click()
+    expect(page.get_by_role("button", name="Undo")).to_be_disabled()
+    expect(page.get_by_role("button", name="Veto all imagined")).to_be_enabled()
+
+
 def test_adding_an_object_and_facts(editor: Callable[..., Editor]) -> None:
     page = editor()
     page.button("Add object").click()
@@ -277,6 +293,23 @@ def test_the_track_seeks_and_tells_what_happens(editor: Callable[..., Editor]) -
     expect(page.slider("Cursor")).to_have_attribute("aria-valuenow", "4")
     track.press("End")
     expect(track).to_have_attribute("aria-valuetext", "4 s")
+
+
+def test_between_two_ticks_only_the_line_under_the_player_moves(editor: Callable[..., Editor]) -> None:
+    page = editor()
+    box = page.slider("Plan").bounding_box()
+    assert box
+    page.page.mouse.click(box["x"] + box["width"] * 0.52, box["y"] + 4)
+    expect(page.slider("Plan")).to_have_attribute("aria-valuenow", "52")
+    page.page.evaluate("""() => {
+        window.touched = new Set();
+        const note = (records) => records.forEach((record) => touched.add(record.target.className));
+        new MutationObserver(note).observe(document.querySelector('.plan-track'),
+            {subtree: true, childList: true, attributes: true, characterData: true});
+    }""")
+    page.page.mouse.click(box["x"] + box["width"] * 0.6, box["y"] + 4)
+    expect(page.slider("Plan")).to_have_attribute("aria-valuenow", "60")
+    assert page.page.evaluate("[...touched].sort()") == ["plan-playhead", "plan-track-lanes"]
 
 
 def test_what_changed_is_listed(editor: Callable[..., Editor]) -> None:

@@ -6,12 +6,20 @@ import { FactForm, type FactTarget } from "./FactForm";
 import { type Doc, emitted, open } from "./model/document";
 import { PlanError } from "./model/rules";
 import { SceneGraph } from "./SceneGraph";
-import { type Act, echoes, initial, reduce, shown } from "./state";
+import { type Act, echoes, initial, reduce, shown, type State } from "./state";
 import { Timeline } from "./Timeline";
 import { Toolbar } from "./Toolbar";
 import "./plan.css";
 
 const EMPTY: Doc = { prompt: "", ticks: 1, objects: [], rows: [], nextKey: 0 };
+
+/** Plans that an editor gave out -> the state it was in: who comes back to one has its vetoes and its history still. */
+const left = new WeakMap<object, State>();
+
+function resumed(dsg: object): State | undefined {
+  const state = left.get(dsg);
+  return state && { ...state, draft: null, note: null, said: "", version: 0 };
+}
 
 function opened(dsg: unknown): { doc: Doc; broken: string | null } {
   try {
@@ -27,7 +35,7 @@ export function PlanEditor(props: PlanEditorProps): JSX.Element {
   const { dsg, onChange, onTick, readOnly = false, seconds } = props;
   const first = useMemo(() => opened(dsg), []);
   const [broken, setBroken] = useState(first.broken);
-  const latest = useRef(initial(first.doc));
+  const latest = useRef(resumed(dsg) ?? initial(first.doc));
   const [state, setState] = useState(latest.current);
   const [target, setTarget] = useState<FactTarget | "object" | null>(null);
   const told = useRef(dsg);
@@ -52,6 +60,7 @@ export function PlanEditor(props: PlanEditorProps): JSX.Element {
     if (state.version === 0) return;
     const next = emitted(state.history.doc);
     told.current = next;
+    left.set(next, state);
     onChange(next);
   }, [state.version]);
 
