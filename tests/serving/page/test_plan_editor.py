@@ -203,15 +203,15 @@ def test_vetoes_and_history_wait_while_one_looks_at_another_view(server: Any, vi
     page = visit(server.url).page
     prompt_box(page).fill(PROMPT)
     page.get_by_role("button", name="Plan", exact=True).click()
-    page.get_by_role("button", name="Veto all imagined").click()
+    page.get_by_role("button", name="Veto all imagined (1)").click()
     page.get_by_role("link", name="Gallery").click()
     expect(page.get_by_role("region", name="Plan", exact=True)).to_have_count(0)
     page.get_by_role("link", name="Create").click()
-    page.get_by_role("button", name="Bring back").click()
+    page.get_by_role("button", name="Bring back (1)").click()
     page.get_by_role("button", name="Undo").click()
     page.get_by_role("button", name="Undo").click()
     expect(page.get_by_role("button", name="Undo")).to_be_disabled()
-    expect(page.get_by_role("button", name="Veto all imagined")).to_be_enabled()
+    expect(page.get_by_role("button", name="Veto all imagined (1)")).to_be_enabled()
 
 
 def test_adding_an_object_and_facts(editor: Callable[..., Editor]) -> None:
