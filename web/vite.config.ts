@@ -15,7 +15,7 @@ export default defineConfig({
     modulePreload: { polyfill: false }, // an inline script otherwise
     target: ["chrome123", "firefox128", "safari17.5"], // light-dark() stays as it is
     rolldownOptions: {
-      input: { page: "index.html", "plan-page": "plan.html" },
+      input: { page: "index.html", editor: "plan.html" },
       output: {
         entryFileNames: "assets/[name].js",
         chunkFileNames: "assets/[name].js",

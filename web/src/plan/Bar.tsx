@@ -28,7 +28,7 @@ export function Bar(props: BarProps): JSX.Element {
   const place = { left: `${(span.start / ticks) * 100}%`, width: `${((span.end - span.start) / ticks) * 100}%` };
 
   function onPointerDown(event: PointerEvent, part: Part): void {
-    if (event.button !== 0) return;
+    if (event.button !== 0 || drag.current) return; // a second finger changes nothing
     const element = event.currentTarget as HTMLElement;
     const lane = element.closest(".plan-lane")!.getBoundingClientRect();
     event.preventDefault(); // no selection of text, no scrolling by a pen
@@ -112,7 +112,7 @@ export function Bar(props: BarProps): JSX.Element {
           onPointerDown={(event) => onPointerDown(event, part)}
           onPointerMove={onPointerMove}
           onPointerUp={onPointerUp}
-          onPointerCancel={cancel}
+          onLostPointerCapture={cancel}
           onBlur={() => act({ do: "hush" })}
         />
       ))}

@@ -93,7 +93,7 @@ function Line(props: {
   const { ticks } = side.scale;
   const span = { start: props.span.start ?? 0, end: props.span.end ?? ticks };
   return (
-    <div class="plan-diff-line">
+    <div class="plan-diff-line" data-source={props.source}>
       <span class="plan-diff-side">{side.name}</span>
       <span class="plan-diff-words">{props.words}</span>
       <span class="plan-source">{props.said}</span>
@@ -101,7 +101,6 @@ function Line(props: {
       <span class="plan-diff-lane" aria-hidden="true">
         <span
           class="plan-diff-bar"
-          data-source={props.source}
           style={{ left: `${(span.start / ticks) * 100}%`, width: `${((span.end - span.start) / ticks) * 100}%` }}
         />
       </span>

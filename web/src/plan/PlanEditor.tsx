@@ -6,12 +6,20 @@ import { FactForm, type FactTarget } from "./FactForm";
 import { type Doc, emitted, open } from "./model/document";
 import { PlanError } from "./model/rules";
 import { SceneGraph } from "./SceneGraph";
-import { type Act, echoes, initial, reduce, shown } from "./state";
+import { type Act, echoes, initial, reduce, shown, type State } from "./state";
 import { Timeline } from "./Timeline";
 import { Toolbar } from "./Toolbar";
 import "./plan.css";
 
 const EMPTY: Doc = { prompt: "", ticks: 1, objects: [], rows: [], nextKey: 0 };
+
+/** Plans that an editor gave out -> the state it was in: who comes back to one has its vetoes and its history still. */
+const left = new WeakMap<object, State>();
+
+function resumed(dsg: object): State | undefined {
+  const state = left.get(dsg);
+  return state && { ...state, draft: null, note: null, said: "", version: 0 };
+}
 
 function opened(dsg: unknown): { doc: Doc; broken: string | null } {
   try {
@@ -27,7 +35,7 @@ export function PlanEditor(props: PlanEditorProps): JSX.Element {
   const { dsg, onChange, onTick, readOnly = false, seconds } = props;
   const first = useMemo(() => opened(dsg), []);
   const [broken, setBroken] = useState(first.broken);
-  const latest = useRef(initial(first.doc));
+  const latest = useRef(resumed(dsg) ?? initial(first.doc));
   const [state, setState] = useState(latest.current);
   const [target, setTarget] = useState<FactTarget | "object" | null>(null);
   const told = useRef(dsg);
@@ -52,11 +60,11 @@ export function PlanEditor(props: PlanEditorProps): JSX.Element {
     if (state.version === 0) return;
     const next = emitted(state.history.doc);
     told.current = next;
+    left.set(next, state);
     onChange(next);
   }, [state.version]);
 
   const graph = useMemo(() => emitted(doc), [doc]);
-  const scale = { ticks: doc.ticks, seconds };
 
   function onKeyDown(event: KeyboardEvent): void {
     if (readOnly || !(event.ctrlKey || event.metaKey) || event.altKey) return;
@@ -75,7 +83,7 @@ export function PlanEditor(props: PlanEditorProps): JSX.Element {
     );
   }
   return (
-    <div class="plan" role="group" aria-label="Plan editor" onKeyDown={onKeyDown}>
+    <section class="plan" aria-label="Plan" onKeyDown={onKeyDown}>
       {!readOnly && <Toolbar state={state} doc={doc} act={act} onAdd={setTarget} tick={tick} />}
       <div class="plan-body">
         <Timeline
@@ -89,15 +97,15 @@ export function PlanEditor(props: PlanEditorProps): JSX.Element {
           act={act}
           onEdit={setTarget}
         />
-        <SceneGraph dsg={graph} tick={tick} scale={scale} />
+        <SceneGraph dsg={graph} tick={tick} seconds={seconds} />
       </div>
       <p class="plan-unseen" role="status" aria-live="polite">
         {state.said}
       </p>
       {target === "object" && <AddObject doc={doc} act={act} onClose={() => setTarget(null)} />}
       {target !== null && target !== "object" && (
-        <FactForm doc={doc} target={target} scale={scale} act={act} onClose={() => setTarget(null)} />
+        <FactForm doc={doc} target={target} scale={{ ticks: doc.ticks, seconds }} act={act} onClose={() => setTarget(null)} />
       )}
-    </div>
+    </section>
   );
 }

@@ -1,5 +1,5 @@
 import type { JSX } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { memo } from "./memo";
 import { Bar } from "./Bar";
 import type { FactTarget } from "./FactForm";
@@ -110,7 +110,7 @@ interface ObjectRowProps extends Shared {
   end: number;
   facts: number;
   open: boolean;
-  onToggle: (id: string) => void;
+  onToggle: (id: string, open: boolean) => void;
   /** Only vetoed facts mention it: it goes with them. */
   gone: boolean;
 }
@@ -140,7 +140,7 @@ export const ObjectRow = memo(function ObjectRow(props: ObjectRowProps): JSX.Ele
           aria-expanded={props.open}
           aria-label={`Facts about ${name}`}
           disabled={props.facts === 0}
-          onClick={() => props.onToggle(id)}
+          onClick={() => props.onToggle(id, !props.open)}
         >
           <PlanIcon name={props.open ? "down" : "right"} />
         </button>
@@ -216,11 +216,13 @@ function Name(props: {
   const backToButton = useRef(false);
   const closing = useRef(false);
   const [refused, setRefused] = useState<string | null>(null);
-  useEffect(() => {
+  useLayoutEffect(() => {
     closing.current = false;
     setRefused(null);
-    if (renaming) field.current?.select();
-    else if (backToButton.current) button.current?.focus();
+    if (renaming) {
+      field.current?.focus();
+      field.current?.select();
+    } else if (backToButton.current) button.current?.focus();
     backToButton.current = false;
   }, [renaming]);
 

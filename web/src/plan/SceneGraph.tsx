@@ -1,11 +1,20 @@
 import type { JSX } from "preact";
 import { useId, useMemo } from "preact/hooks";
+import { memo } from "./memo";
 import { arrange, type Box, edgeKey, LINE, type Point, shortened, spread, widthOf } from "./model/arrangement";
 import { active, type Dsg, type Fact, imagined, present, text } from "./model/types";
-import { count, namesOf, type Scale, statement, when } from "./model/words";
+import { count, namesOf, statement, when } from "./model/words";
+
+interface SceneGraphProps {
+  dsg: Dsg;
+  tick: number;
+  seconds: number | undefined;
+}
 
 /** The scene graph of one tick. What was imagined is grey and dashed. */
-export function SceneGraph({ dsg, tick, scale }: { dsg: Dsg; tick: number; scale: Scale }): JSX.Element {
+export const SceneGraph = memo(function SceneGraph(props: SceneGraphProps): JSX.Element {
+  const { dsg, tick } = props;
+  const scale = { ticks: dsg.ticks, seconds: props.seconds };
   const arrangement = useMemo(() => arrange(dsg), [dsg]);
   const names = useMemo(() => namesOf(dsg.objects), [dsg]);
   const facts = dsg.facts.filter((fact) => active(fact, tick));
@@ -64,7 +73,7 @@ export function SceneGraph({ dsg, tick, scale }: { dsg: Dsg; tick: number; scale
       </div>
     </figure>
   );
-}
+});
 
 const kindOf = (facts: readonly Fact[]): string => (facts.every(imagined) ? "imagined" : "stated");
 
@@ -90,7 +99,7 @@ function Node(props: { label: string; box: Box; facts: readonly Fact[] }): JSX.E
   return (
     <g class="plan-node" transform={`translate(${box.x} ${box.y})`}>
       <rect width={box.width} height={box.height} rx="8" />
-      <text x={box.width / 2} y={16} class="plan-node-name">
+      <text x={box.width / 2} y={facts.length > 0 ? 16 : box.height / 2} class="plan-node-name">
         <title>{label}</title>
         {shortened(label)}
       </text>

@@ -7,6 +7,7 @@ import type { FactTarget } from "./FactForm";
 import { type Doc, orphans } from "./model/document";
 import { endOf, startOf } from "./model/limits";
 import { namesOf } from "./model/words";
+import { memo } from "./memo";
 import { FactRow, ObjectRow } from "./Rows";
 import { Ruler } from "./Ruler";
 import type { Act, Note, RowId } from "./state";
@@ -26,12 +27,18 @@ export interface TimelineProps {
 }
 
 const ZOOMS = [1, 2, 4, 8];
+const CROWD = 400; // more facts than this begin folded away under their objects
 
-export function Timeline(props: TimelineProps): JSX.Element {
+export const Timeline = memo(function Timeline(props: TimelineProps): JSX.Element {
   const { doc, tick, seconds, readOnly, note } = props;
   const names = useMemo(() => namesOf(doc.objects), [doc.objects]);
   const gone = useMemo(() => orphans(doc), [doc]);
-  const [closed, setClosed] = useState<ReadonlySet<string>>(new Set());
+  const [folded, setFolded] = useState<ReadonlyMap<string, boolean>>(new Map());
+  const crowd = doc.rows.length > CROWD;
+  const closed = useMemo(
+    () => new Set(doc.objects.map((thing) => thing.id).filter((id) => folded.get(id) ?? crowd)),
+    [doc.objects, folded, crowd],
+  );
   const [active, setActive] = useState<string | null>(null);
   const [zoom, setZoom] = useState(1);
   const scroller = useRef<HTMLDivElement>(null);
@@ -39,13 +46,7 @@ export function Timeline(props: TimelineProps): JSX.Element {
   const current = rows.includes(active ?? "") ? active : (rows[0] ?? null);
   useFocusKept(scroller, rows, current);
 
-  const toggle = useCallback((id: string) => {
-    setClosed((old) => {
-      const next = new Set(old);
-      if (!next.delete(id)) next.add(id);
-      return next;
-    });
-  }, []);
+  const toggle = useCallback((id: string, open: boolean) => setFolded((old) => new Map(old).set(id, !open)), []);
 
   function onKeyDown(event: KeyboardEvent): void {
     const target = event.target as HTMLElement;
@@ -59,12 +60,14 @@ export function Timeline(props: TimelineProps): JSX.Element {
   }
 
   useLayoutEffect(() => {
-    // What is under the cursor stays in sight when the picture is made wider.
+    // The cursor stays in sight, also when the picture is made wider.
     const box = scroller.current!;
-    const side = box.querySelector<HTMLElement>(".plan-side")?.offsetWidth ?? 0;
-    const lane = box.scrollWidth - side;
-    if (zoom > 1) box.scrollLeft = ((tick + 0.5) / doc.ticks) * lane - (box.clientWidth - side) / 2;
-  }, [zoom]);
+    const cursor = box.querySelector<HTMLElement>(".plan-cursor")!.offsetLeft;
+    const side = box.querySelector<HTMLElement>(".plan-side")!;
+    const hidden = side.offsetWidth < box.clientWidth / 2 ? side.offsetWidth : 0; // on a phone it stands above the bars
+    const [from, to] = [box.scrollLeft + hidden, box.scrollLeft + box.clientWidth - 24];
+    if (cursor < from || cursor > to) box.scrollLeft = cursor - hidden - (box.clientWidth - hidden) / 2;
+  }, [zoom, tick]);
 
   const shared = { ticks: doc.ticks, seconds, readOnly, act: props.act, onEdit: props.onEdit, onTick: props.onTick };
   return (
@@ -136,7 +139,7 @@ export function Timeline(props: TimelineProps): JSX.Element {
       <Legend readOnly={readOnly} />
     </div>
   );
-}
+});
 
 function rowsOf(doc: Doc, closed: ReadonlySet<string>): string[] {
   return doc.objects.flatMap((thing) => {

@@ -4,7 +4,7 @@ import "../styles/tokens.css";
 import "../styles/base.css";
 import "./page.css";
 import { type JSX, render } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 import { PlanDiff, PlanEditor, PlanError, PlanTrack, parse, toJson } from ".";
 import type { Dsg } from "./model/types";
 
@@ -25,6 +25,9 @@ function Page(): JSX.Element {
   const chooser = useRef<HTMLInputElement>(null);
   const seconds = Number(length) > 0 ? Number(length) : undefined;
   usePlaying(playing, seconds ?? dsg.ticks / 2, setTime);
+
+  const goTo = useCallback((tick: number) => setTime(tick / dsg.ticks), [dsg.ticks]);
+  const change = useCallback((next: unknown) => setDsg(parse(next)), []);
 
   async function open(file: File | undefined): Promise<void> {
     if (!file) return;
@@ -87,9 +90,9 @@ function Page(): JSX.Element {
       {dsg.prompt && <p class="plan-prompt">{dsg.prompt}</p>}
       <PlanEditor
         dsg={dsg}
-        onChange={(next) => setDsg(parse(next))}
+        onChange={change}
         tick={Math.min(dsg.ticks - 1, Math.floor(time * dsg.ticks))}
-        onTick={(tick) => setTime(tick / dsg.ticks)}
+        onTick={goTo}
         seconds={seconds}
       />
       <div>
