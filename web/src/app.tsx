@@ -45,6 +45,10 @@ export function App(): JSX.Element {
           <View here={here} />
         </main>
       )}
+      <footer class="foot">
+        <a href="plan.html">Plan editor for files</a>
+        <a href="docs">API reference</a>
+      </footer>
       <Told />
     </>
   );

@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 
 from serving.jobs import NewJob, Stage
 from serving.requests import VideoWork
-from tests.serving.page.driving import until
+from tests.serving.page.driving import prompt_box, until
 
 MANY = 2000
 
@@ -61,3 +61,12 @@ def test_new_videos_appear_by_themselves(serve: Callable[..., Any], visit: Calla
     expect(page.get_by_role("link", name="video number 0")).to_be_visible()
     server.worker.start()
     expect(page.get_by_role("list", name="Videos").locator("img")).to_have_count(1)
+
+
+def test_a_card_loads_its_recipe(server: Any, visit: Callable[..., Any]) -> None:
+    fill(server.store, 1)
+    page = visit(f"{server.url}/#/gallery").page
+    page.get_by_role("button", name="Load this recipe: video number 0").click()
+    expect(prompt_box(page)).to_have_value("video number 0")
+    page.get_by_text("Settings", exact=True).click()
+    expect(page.get_by_label("Steps")).to_have_value("2")

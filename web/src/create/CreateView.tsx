@@ -76,6 +76,7 @@ export function CreateView(): JSX.Element {
   const planUnderWay = planId !== null && planning.job?.status !== "failed" && planning.job?.status !== "cancelled";
   return (
     <div class="create">
+      <h1 class="spoken">Create a video</h1>
       <PromptForm
         options={options}
         onPlan={plan}

@@ -2,6 +2,9 @@ import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import { contentAddress } from "../api/client";
 import type { VideoJob } from "../api/types";
+import { isFinal } from "../follow";
+import { Icon } from "../parts/icons";
+import { reuse } from "../player/Actions";
 import { time } from "../player/Recipe";
 import { formatRoute } from "../router";
 
@@ -51,8 +54,21 @@ export function JobCard(props: { job: VideoJob; onChoose?: ((job: VideoJob) => v
       </button>
     );
   return (
-    <a class="job-card" href={formatRoute({ view: "video", id: job.id })}>
-      {inside}
-    </a>
+    <>
+      <a class="job-card" href={formatRoute({ view: "video", id: job.id })}>
+        {inside}
+      </a>
+      {isFinal(job) && (
+        <button
+          type="button"
+          class="icon-only card-recipe"
+          aria-label={`Load this recipe: ${job.prompt}`}
+          title="Load this recipe"
+          onClick={() => void reuse(job, false)}
+        >
+          <Icon name="recipe" />
+        </button>
+      )}
+    </>
   );
 }
