@@ -71,7 +71,10 @@ class FakeWorker:
                 while not self.hold.wait(0.1):
                     if self.store.heartbeat([job.id], worker, lease=60).get(job.id, True):
                         break
-            if self.store.heartbeat([job.id], worker, lease=60)[job.id]:
+            asked = self.store.heartbeat([job.id], worker, lease=60)
+            if job.id not in asked:  # deleted
+                return
+            if asked[job.id]:
                 self.store.stopped(job.id, worker)
                 return
             self.store.report(job.id, worker, "step", {"step": step, "steps": steps}, 99 * step / steps)
