@@ -17,9 +17,16 @@ MANY = 2000
 def fill(store: Any, count: int) -> None:
     for number in range(count):
         work = VideoWork(
-            prompt=f"video number {number}", model="stage-nano", planner=None, num_frames=16, fps=8, width=64, height=64,
-            num_inference_steps=2, guidance_scale=1.5,
-        )  # fmt: skip
+            prompt=f"video number {number}",
+            model="stage-nano",
+            planner=None,
+            num_frames=16,
+            fps=8,
+            width=64,
+            height=64,
+            num_inference_steps=2,
+            guidance_scale=1.5,
+        )
         store.add(NewJob(kind="video", stage=Stage.GENERATE, owner="local", request=work.model_dump(), cost=1))
 
 

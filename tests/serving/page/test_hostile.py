@@ -45,8 +45,13 @@ def test_the_policy_allows_this_server_only(server: Any, visit: Callable[..., An
 
 def test_a_remembered_draft_of_another_kind_is_ignored(server: Any, visit: Callable[..., Any]) -> None:
     page = visit(server.url).page
-    page.evaluate("""() => { localStorage.setItem('dysenvdm.draft', '{"prompt": 5, "dsg": "x", "steps": "many", "y": 1}');
-                     localStorage.setItem('dysenvdm.video-job', '{}'); addEventListener('pagehide', (e) => e.stopImmediatePropagation(), true) }""")
+    page.evaluate(
+        """() => {
+            localStorage.setItem('dysenvdm.draft', '{"prompt": 5, "dsg": "x", "steps": "many", "y": 1}');
+            localStorage.setItem('dysenvdm.video-job', '{}');
+            addEventListener('pagehide', (event) => event.stopImmediatePropagation(), true);
+        }"""
+    )
     page.goto("about:blank")
     page.goto(server.url)
     expect(page.get_by_role("form")).to_be_visible()
