@@ -81,7 +81,8 @@ TRAVERSALS = (
 )  # fmt: skip
 TEXTS = {
     "nul": "a\0b", "escape": "a\x1b[2J", "bell": "\a", "delete": "\x7f", "blank": " \t\n ", "empty": "",
-    "long": "x" * 2001, "zalgo": "a" + "\u0301" * 3000, "lone surrogate": "\ud800", "surrogates the wrong way": "\udc00\ud800",
+    "long": "x" * 2001, "zalgo": "a" + "\u0301" * 3000,
+    "lone surrogate": "\ud800", "surrogates the wrong way": "\udc00\ud800",
 }  # fmt: skip
 NOT_TEXT = (None, 1, True, [], {}, ["a"], {"$ne": ""}, {"__proto__": {}})
 NUMBERS = (-1, 2**63, 10**400, 1.5, "NaN", "1e999", None.__class__.__name__, [], {"a": 1}, "0x10", "١٢")

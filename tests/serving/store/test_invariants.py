@@ -194,7 +194,7 @@ class Queue(RuleBasedStateMachine):
             assert numbers == sorted(set(numbers))
 
 
-@pytest.mark.parametrize(("database", "examples"), [("sqlite", 40), ("postgresql", 15)])
+@pytest.mark.parametrize(("database", "examples"), [("sqlite", 12), ("postgresql", 4)])
 def test_no_job_is_lost_and_none_is_finished_twice(
     database: str, examples: int, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> None:
