@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Any
 from dysenvdm.cli.console import progress_bars, say
 from dysenvdm.cli.edit_of import Edited
 from dysenvdm.cli.video_jobs import Job, write_files
+from dysenvdm.generation.limits import FRAMES_AT_ONCE
 
 if TYPE_CHECKING:
     from dysenvdm.cli.previews import PreviewSheet
     from dysenvdm.generation.recipe import Origin, Settings
     from dysenvdm.pipeline import DysenVDMPipeline
 
-AT_ONCE, FRAMES_AT_ONCE = 4, 64
-"""Videos denoised together, fewer where they are long: more would not be faster on a CPU and would need more memory."""
+AT_ONCE = 4
+"""Videos denoised together, fewer where they are long."""
 
 
 @dataclass(frozen=True)

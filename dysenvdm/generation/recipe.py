@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import platform
 from dataclasses import asdict, dataclass
 from importlib import metadata
@@ -97,3 +98,8 @@ def recipe(
             **{name: metadata.version(name) for name in ("torch", "diffusers", "transformers")},
         },
     }
+
+
+def recipe_text(recipe: dict[str, Any]) -> str:
+    """The recipe as the file beside the video has it."""
+    return json.dumps(recipe, indent=1, ensure_ascii=False) + "\n"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from dysenvdm.generation.limits import FRAMES_AT_ONCE
 from planners.dsg import DynamicSceneGraph, UserError
 from serving import offers
 from serving.jobs import Job, Stage, StoreUnavailable
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from dysenvdm.pipeline import DysenVDMPipeline
     from dysenvdm.video import Frames
 
-FRAMES_AT_ONCE = 64
-"""Frames of all videos of a batch, where they are more than one, as for ``dysenvdm generate``."""
 LOOKS = 5
 """Previews of one video."""
 FIT: Literal["crop"] = "crop"
