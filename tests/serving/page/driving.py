@@ -48,7 +48,7 @@ def plan(page: Page, prompt: str = PROMPT) -> Any:
     prompt_box(page).fill(prompt)
     page.get_by_role("button", name="Plan", exact=True).click()
     expect(from_plan(page)).to_be_enabled()
-    return page.get_by_role("group", name="Plan editor")
+    return page.get_by_role("region", name="Plan", exact=True)
 
 
 def plan_and_generate(page: Page, prompt: str = PROMPT) -> None:

@@ -18,7 +18,7 @@ def test_from_a_prompt_to_two_videos_side_by_side(server: Any, visit: Callable[.
     page.get_by_label("Steps", exact=True).fill("3")
     prompt_box(page).fill(PROMPT)
     page.get_by_role("button", name="Plan", exact=True).click()
-    editor = page.get_by_role("group", name="Plan editor")
+    editor = page.get_by_role("region", name="Plan", exact=True)
     expect(editor.get_by_text("jump over").first).to_be_visible()
 
     # An edit: the imagined fact goes.
