@@ -18,7 +18,7 @@ from serving.workers.worker import Stopped, Unloaded, Worker, Workplace
 
 if TYPE_CHECKING:
     from dysenvdm.generation.loading import Weights
-    from dysenvdm.generation.recipe import Origin, Settings
+    from dysenvdm.generation.recipe import Batch, Origin, Settings
     from dysenvdm.pipeline import DysenVDMPipeline
     from dysenvdm.video import Frames
 
@@ -167,6 +167,7 @@ class GeneratorWorker(Worker):
 
     def _generate(self, held: Holding, items: Sequence[Item], model: Pipeline) -> None:
         from dysenvdm.generation.preview import Preview
+        from dysenvdm.generation.recipe import Batch
         from dysenvdm.generation.scene_reading import scene_reading
         from dysenvdm.pipeline import Cancelled
         from planners.narration import narrate_frames
@@ -211,8 +212,8 @@ class GeneratorWorker(Worker):
         except Cancelled:
             raise Stopped from None
         self.measure_work(items[0].work.model, size, before)
-        for item, video in zip(items, videos, strict=True):
-            self._finish(held, item, video, model.weights, scenes.left_out)
+        for place, (item, video) in enumerate(zip(items, videos, strict=True)):
+            self._finish(held, item, video, model.weights, scenes.left_out, Batch(len(items), place))
 
     def _preview(self, held: Holding, job: str, frames: Frames, data: dict[str, Any]) -> None:
         from serving.workers.files import preview_picture
@@ -224,14 +225,17 @@ class GeneratorWorker(Worker):
         else:
             held.report(job, "preview", {**data, "frames": len(frames)})
 
-    def _finish(self, held: Holding, item: Item, video: Frames, weights: Weights, left_out: Sequence[str]) -> None:
+    def _finish(
+        self, held: Holding, item: Item, video: Frames, weights: Weights, left_out: Sequence[str], batch: Batch
+    ) -> None:
         from dysenvdm.generation.recipe import recipe
         from serving.workers.files import write_result
 
         job, work = item.job, item.work
         if job.id not in {each.id for each in held.alive()}:
             return
-        said = recipe(item.settings, work.prompt, work.seed, item.origin, {**weights, **self._planner_weights(item)})
+        weights = {**weights, **self._planner_weights(item)}
+        said = recipe(item.settings, work.prompt, work.seed, item.origin, weights, batch=batch)
         try:
             with self.place.results.publish(job.id) as made:
                 write_result(made, video, said, item.origin.dsg)
