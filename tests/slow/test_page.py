@@ -85,3 +85,4 @@ def test_the_whole_journey(planner: str, tmp_path: Path, visit: Callable[..., An
         expect(page.get_by_text("Both start from the same noise.")).to_be_visible()
         page.get_by_role("link", name="Gallery").click()
         expect(page.get_by_role("list", name="Videos").locator("img")).to_have_count(2)
+        page.goto("about:blank")  # before the server goes, or the page would rightly complain
