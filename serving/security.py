@@ -33,7 +33,7 @@ FAILED_PER_MINUTE = 60
 """Wrong tokens from one address."""
 
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
-OPEN = frozenset(("/", "/healthz", "/icon.svg", "/v1/session"))
+OPEN = frozenset(("/", "/healthz", "/icon.svg", "/plan.html", "/v1/session"))
 """Asks for no token: the page's files (which hold no data; ``/assets/`` too), its signing in, and the life sign."""
 
 POLICY = (

@@ -32,6 +32,15 @@ def index(request: Request) -> Response:
     return FileResponse(file, media_type="text/html", headers={"Cache-Control": "no-cache"})
 
 
+@router.get("/plan.html")
+def plan_editor(request: Request) -> Response:
+    """The plan editor by itself, for scene graph files; it asks the API for nothing."""
+    file: Path = request.app.state.page / "plan.html"
+    if not file.is_file():
+        return HTMLResponse(_NOT_BUILT, status_code=503)
+    return FileResponse(file, media_type="text/html", headers={"Cache-Control": "no-cache"})
+
+
 @router.get("/icon.svg")
 def icon(request: Request) -> Response:
     file: Path = request.app.state.page / "icon.svg"
