@@ -69,9 +69,9 @@ def _rows(made: Made) -> list[tuple[str, str]]:
     }
     rows += [(name, str(text)) for name, text in told.items() if text]
     for name, files in made.weights.items():
-        rows += [
-            (f"weights of {name}" if i == 0 else "", f"{files[file][:16]}…  {file}") for i, file in enumerate(files)
-        ]
+        weights = [f"{digest[:16]}… {file}" for file, digest in files.items() if file.endswith(".safetensors")]
+        listed = [*weights, f"and {len(files) - len(weights)} small files (--json lists them)"]
+        rows += [(f"weights of {name}" if i == 0 else "", line) for i, line in enumerate(listed)]
     rows.append(("versions", ", ".join(f"{name} {number}" for name, number in made.told["versions"].items())))
     if origin.dsg is None:
         rows.append(("scene graph", "none"))
