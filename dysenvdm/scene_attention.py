@@ -25,6 +25,7 @@ from diffusers.models.unets.unet_3d_condition import UNet3DConditionModel
 from einops import rearrange, repeat
 from torch import Tensor, nn
 
+from dysenvdm.model_facts import SceneMode
 from dysenvdm.recurrent_gnn import RecurrentGNN
 from dysenvdm.rgtrm import RecurrentGraphTransformer
 from dysenvdm.scene_encoder import SceneEncoder, fourier
@@ -32,9 +33,6 @@ from dysenvdm.scene_positions import Positions
 from dysenvdm.scene_tensors import Embed, SceneTensors, labels_of
 from planners.dsg import STATED, DynamicSceneGraph, UserError
 
-SceneMode = Literal["aligned", "broadcast", "none", "shuffled"]
-"""``aligned``: a frame sees its tick. ``broadcast``: every frame sees all ticks (the paper's code). ``none``: it sees
-the empty scene. ``shuffled``: it sees another tick's, in an order that depends on the number of ticks only."""
 SCENE_MODES: tuple[SceneMode, ...] = get_args(SceneMode)
 
 Encoder = Literal["rgtrm", "recurrent_gnn"]

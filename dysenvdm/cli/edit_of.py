@@ -12,7 +12,7 @@ import typer
 from planners.dsg import DynamicSceneGraph, UserError
 
 if TYPE_CHECKING:
-    from dysenvdm.cli.recipe import Settings
+    from dysenvdm.generation.recipe import Settings
 
 FREE = frozenset(
     ("prompt", "output", "dsg", "edit_of", "model", "first_frame", "first_frame_fit", "lora", "device", "offload",
@@ -45,7 +45,7 @@ def read_original(file: Path) -> Edited:
     """What made a video, from its .mp4 or the .json beside it; raises :class:`UserError` where it cannot be edited."""
     from pydantic import TypeAdapter, ValidationError
 
-    from dysenvdm.cli.recipe import FORMAT, Settings
+    from dysenvdm.generation.recipe import FORMAT, Settings
     from planners.dsg import one_line
 
     recipe = _recipe(file)

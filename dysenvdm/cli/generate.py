@@ -31,7 +31,7 @@ from planners.dsg import UserError
 
 if TYPE_CHECKING:
     from dysenvdm.cli.previews import PreviewSheet
-    from dysenvdm.cli.recipe import Origin, Settings
+    from dysenvdm.generation.recipe import Origin, Settings
 
 app = typer.Typer(add_completion=False)
 
@@ -94,11 +94,13 @@ def generate(
     picture = _picture(first_frame, first_frame_fit)
     original = _original(context, edit_of, dsg)
 
-    from dysenvdm.cli.recipe import Settings
-    from dysenvdm.cli.video_model import Computing, checked_scene_mode, load, say_untrained_labels, usual
+    from dysenvdm.cli.video_model import Computing, checked_scene_mode, load, say_untrained_labels
     from dysenvdm.cli.video_model import first_frame as read_first_frame
+    from dysenvdm.generation.loading import usual
     from dysenvdm.generation.lora import Lora
     from dysenvdm.generation.placement import checked_device
+    from dysenvdm.generation.recipe import Settings
+    from dysenvdm.model_facts import usual
     from dysenvdm.models import DEFAULT_MODEL
     from planners.plugins import DEFAULT_PLANNER
 
@@ -217,7 +219,7 @@ def _origins(
     settings: Settings, jobs: Sequence[Job], options: dict[str, str], seed: int, *, planned_once: bool
 ) -> list[Origin]:
     """Where each job's scene graph comes from; videos of one prompt may share one plan."""
-    from dysenvdm.cli.recipe import Origin
+    from dysenvdm.generation.recipe import Origin
 
     if settings.planner is None:
         return [Origin(job.dsg) for job in jobs]

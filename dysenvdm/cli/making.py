@@ -10,13 +10,11 @@ from typing import TYPE_CHECKING, Any
 from dysenvdm.cli.console import progress_bars, say
 from dysenvdm.cli.edit_of import Edited
 from dysenvdm.cli.video_jobs import Job, write_files
-from dysenvdm.cli.video_model import PROMPTS
 
 if TYPE_CHECKING:
     from dysenvdm.cli.previews import PreviewSheet
-    from dysenvdm.cli.recipe import Origin, Settings
+    from dysenvdm.generation.recipe import Origin, Settings
     from dysenvdm.pipeline import DysenVDMPipeline
-    from planners.dsg import DynamicSceneGraph
 
 AT_ONCE, FRAMES_AT_ONCE = 4, 64
 """Videos denoised together, fewer where they are long: more would not be faster on a CPU and would need more memory."""
@@ -41,7 +39,9 @@ class Making:
 
 def denoise(making: Making) -> None:
     """Make the videos, some at a time, and write each group as soon as it is done."""
-    from dysenvdm.cli.recipe import recipe
+    from dysenvdm.generation.recipe import recipe
+    from dysenvdm.generation.scene_reading import scene_reading
+    from planners.narration import narrate_frames
 
     settings, jobs = making.settings, making.jobs
     at_once = min(AT_ONCE, max(1, FRAMES_AT_ONCE // settings.frames))
@@ -51,18 +51,16 @@ def denoise(making: Making) -> None:
         task = bars.add_task("denoising", total=settings.steps * len(groups) * passes)
         for group in groups:
             graphs = [origin.dsg for i in group if (origin := making.origins[i]).dsg is not None]
+            scenes = scene_reading(making.pipe, settings, graphs, narrate_frames)
+            for left_out in scenes.left_out:
+                say(f"warning: too long for the text encoder, left out of some frames' text: {left_out}", "yellow")
             videos = making.pipe(
                 [jobs[i].prompt for i in group],
-                None if settings.scene_mode == PROMPTS else graphs or None,
+                scenes.dsgs,
                 seeds=[making.seed + i for i in group],
-                num_frames=settings.frames,
-                num_inference_steps=settings.steps,
-                guidance_scale=settings.guidance,
-                scene_guidance_scale=settings.scene_guidance,
-                negative_prompt=settings.negative_prompt,
-                scheduler=settings.scheduler,
                 on_step=lambda *_: bars.advance(task),
-                **_scene_reading(making, graphs),
+                **settings.arguments(),
+                **scenes.arguments,
                 **_further(making, len(group)),
             )
             for i, video in zip(group, videos, strict=True):
@@ -72,32 +70,15 @@ def denoise(making: Making) -> None:
                 write_files(jobs[i], making.origins[i], video, said)
 
 
-def _scene_reading(making: Making, graphs: Sequence[DynamicSceneGraph]) -> dict[str, Any]:
-    """How the pipeline is to read the scene graphs: by their features, or by sentences for every frame."""
-    settings = making.settings
-    if settings.scene_mode != PROMPTS:
-        return {"scene_mode": settings.scene_mode, "imagined_weight": settings.imagined_weight}
-    from planners.narration import narrate_frames
-
-    def fits(text: str) -> bool:
-        return not making.pipe.text_encoder.unread(text)
-
-    told = [narrate_frames(graph, settings.frames, fits=fits) for graph in graphs]
-    for left_out in dict.fromkeys(part for of_video in told for frame in of_video for part in frame.left_out):
-        say(f"warning: too long for the text encoder, left out of some frames' text: {left_out}", "yellow")
-    return {"frame_prompts": [[frame.text for frame in of_video] for of_video in told]}
-
-
 def _further(making: Making, count: int) -> dict[str, Any]:
-    """The pipeline's arguments that most calls leave alone."""
+    """The pipeline's arguments that only the command line has."""
     import numpy as np
 
     from dysenvdm.cli.previews import ROWS
     from dysenvdm.generation.preview import Preview
 
     settings, original = making.settings, making.original
-    more: dict[str, Any] = {name: getattr(settings, name) for name in ("height", "width", "window", "overlap")}
-    more = {name: value for name, value in more.items() if value is not None}
+    more: dict[str, Any] = {}
     if making.image is not None:
         more["first_frames"] = np.stack([making.image] * count)
     if original is not None:

@@ -14,7 +14,7 @@ from dysenvdm.files import check_parent, written_whole
 from planners.dsg import DynamicSceneGraph, UserError
 
 if TYPE_CHECKING:
-    from dysenvdm.cli.recipe import Origin
+    from dysenvdm.generation.recipe import Origin
     from dysenvdm.video import Frames
 
 

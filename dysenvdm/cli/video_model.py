@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,16 +13,11 @@ from planners.dsg import DynamicSceneGraph, UserError
 if TYPE_CHECKING:
     import torch
 
-    from dysenvdm.cli.recipe import Origin, Settings
     from dysenvdm.cli.video_jobs import Job
+    from dysenvdm.generation.loading import Weights
     from dysenvdm.generation.lora import Lora
+    from dysenvdm.generation.recipe import Origin, Settings
     from dysenvdm.pipeline import DysenVDMPipeline
-
-PROMPTS = "prompts"
-"""The scene mode that has each frame read sentences of its moment."""
-
-Weights = dict[str, dict[str, str]]
-"""Model name -> file -> SHA-256."""
 
 
 @dataclass(frozen=True)
@@ -35,31 +29,9 @@ class Computing:
     compiled: bool = False
 
 
-@dataclass(frozen=True)
-class Usual:
-    """How a model is sampled unless the user says otherwise."""
-
-    frames: int
-    fps: int
-    steps: int
-    guidance: float
-
-
-def usual(model: str) -> Usual:
-    """What the model's folder says, which is refused later where it is none; raises :class:`UserError`."""
-    from dysenvdm import models
-
-    index = models.locate(model) / "model_index.json"
-    try:
-        said = json.loads(index.read_text(encoding="utf-8")) if index.is_file() else {}
-        frames, fps = said.get("trained_frames", 16), said.get("trained_fps", 8)
-        return Usual(frames, fps, said.get("usual_steps", 25), said.get("usual_guidance", 1.5))
-    except (OSError, ValueError, AttributeError) as error:
-        raise UserError(f"{index}: cannot be read ({error}); save the pipeline again") from None
-
-
 def checked_scene_mode(name: str | None, *, planless: bool, imagined_weight: float) -> str | None:
     """A mode's name, None for the model's own; raises :class:`UserError` for a name or a use that makes no sense."""
+    from dysenvdm.generation.scene_reading import PROMPTS
     from dysenvdm.scene_attention import SCENE_MODES
 
     if name is None:
@@ -83,6 +55,7 @@ def load(
     Raises :class:`UserError` for whatever the model cannot do; what is beyond its training is said.
     """
     from dysenvdm import models
+    from dysenvdm.generation.loading import hashes, planner_models, used_models
     from dysenvdm.generation.lora import merge
     from dysenvdm.generation.placement import checked_dtype, compile_blocks, place
     from dysenvdm.pipeline import SCHEDULERS, DysenVDMPipeline
@@ -90,12 +63,7 @@ def load(
     if settings.scheduler is not None and settings.scheduler not in SCHEDULERS:
         raise UserError(f"--scheduler {settings.scheduler!r}: no such scheduler; there are: {', '.join(SCHEDULERS)}")
     folder = models.locate(settings.model)
-    used = [folder]
-    if not (folder / "text_encoder" / "model.safetensors").is_file():  # a backbone brings its own
-        used.append(models.locate(models.TEXT_MODEL))
-    if settings.planner == "smollm2":
-        used.append(models.locate(options.get("model", models.PLANNER_MODEL)))
-    weights = {path.name: models.verify(path) for path in used}
+    weights = hashes([*used_models(settings.model), *planner_models(settings.planner, options.get("model"))])
     pipe = DysenVDMPipeline.from_pretrained(folder, dtype=checked_dtype(settings.dtype))
     _check(pipe, settings, jobs)
     parts = {"unet": pipe.unet, "scene_adapter": pipe.scene_adapter}
@@ -111,6 +79,8 @@ def load(
 
 
 def _check(pipe: DysenVDMPipeline, settings: Settings, jobs: Sequence[Job]) -> None:
+    from dysenvdm.generation.scene_reading import PROMPTS
+
     graphs = [job.dsg or DynamicSceneGraph(ticks=settings.ticks if settings.planner else 1) for job in jobs]
     prompts = [job.prompt for job in jobs]
     size = (settings.height, settings.width)
@@ -126,6 +96,8 @@ def _check(pipe: DysenVDMPipeline, settings: Settings, jobs: Sequence[Job]) -> N
 
 def say_untrained_labels(pipe: DysenVDMPipeline, settings: Settings, origins: Sequence[Origin]) -> None:
     """Warn of what the scene graphs name and the scene adapter was not trained to draw."""
+    from dysenvdm.generation.scene_reading import PROMPTS
+
     if settings.scene_mode == PROMPTS:
         return
     graphs = [origin.dsg for origin in origins if origin.dsg]

@@ -12,9 +12,10 @@ from diffusers.schedulers.scheduling_dpmsolver_multistep import DPMSolverMultist
 from diffusers.schedulers.scheduling_unipc_multistep import UniPCMultistepScheduler
 from torch import Tensor
 
+from dysenvdm.model_facts import Scheduler
 from planners.dsg import UserError
 
-SCHEDULERS: dict[str, Any] = {
+SCHEDULERS: dict[Scheduler, Any] = {
     "ddim": DDIMScheduler,
     "dpmsolver++": DPMSolverMultistepScheduler,
     "unipc": UniPCMultistepScheduler,

@@ -57,6 +57,19 @@ class Settings:
     loras: tuple[dict[str, str | float], ...] = ()
     """Name and scale of each; their hashes are among the weights."""
 
+    def arguments(self) -> dict[str, Any]:
+        """What of this :meth:`dysenvdm.pipeline.DysenVDMPipeline.__call__` is told in the same words, scenes apart."""
+        told = {
+            "num_frames": self.frames,
+            "num_inference_steps": self.steps,
+            "guidance_scale": self.guidance,
+            "scene_guidance_scale": self.scene_guidance,
+            "negative_prompt": self.negative_prompt,
+            "scheduler": self.scheduler,
+        }
+        if_given = {name: getattr(self, name) for name in ("height", "width", "window", "overlap")}
+        return told | {name: value for name, value in if_given.items() if value is not None}
+
 
 def recipe(
     settings: Settings,
