@@ -33,7 +33,7 @@ class ModelFacts:
     """What a request is held against before any weights are loaded.
 
     ``width`` and ``height`` (pixels) are the model's own; sides must be multiples of ``side_multiple``, numbers of
-    frames of ``frame_multiple``. ``max_steps``: the steps that its noise schedule has.
+    frames of ``frame_multiple``. ``max_steps``: the steps that its noise schedule has. ``max_nodes``: objects and facts of a scene.
     """
 
     usual: Usual
@@ -42,6 +42,7 @@ class ModelFacts:
     frame_multiple: int
     side_multiple: int
     max_steps: int
+    max_nodes: int
 
 
 def usual(model: str) -> Usual:
@@ -58,6 +59,7 @@ def facts(model: str) -> ModelFacts:
         raise UserError(f"{folder}: no model_index.json there; give the folder of a saved DysenVDMPipeline")
     said = _read(index)
     unet, vae = (_read(folder / part / "config.json") for part in ("unet", "vae"))
+    adapter = _read(folder / "scene_adapter" / "config.json")
     schedule = _read(folder / "scheduler" / "scheduler_config.json")
     try:
         pixels = 2 ** (len(vae["block_out_channels"]) - 1)
@@ -70,6 +72,7 @@ def facts(model: str) -> ModelFacts:
             frame_multiple=said["frame_multiple"],
             side_multiple=pixels * 2 ** (len(unet["block_out_channels"]) - 1),
             max_steps=schedule.get("num_train_timesteps", 1000),
+            max_nodes=adapter.get("max_nodes", 256),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{folder}: its configuration is not complete ({error!r}); save the pipeline again") from None

@@ -247,6 +247,11 @@ class JobStore(Protocol):
         """The completed videos whose files are still there, in the order in which they were completed."""
         ...
 
+    def files_that_count(self, jobs: Sequence[str]) -> Mapping[str, str | None]:
+        """The final ones of ``jobs``, deleted ones too, with the folder of their result; None where no files are to
+        stay. Jobs under way, and those that never were, are not in the answer."""
+        ...
+
     def uploads_in_use(self, uploads: Sequence[str], *, since: float) -> Set[str]:
         """Those of ``uploads`` that a job refers to which is under way, has its files, or ended after ``since``."""
         ...

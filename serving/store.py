@@ -262,6 +262,14 @@ class SqlStore:
         with self._database.reading() as connection:
             return [_job(row) for row in connection.execute(found).mappings()]
 
+    def files_that_count(self, jobs: Sequence[str]) -> Mapping[str, str | None]:
+        found = select(JOBS.c.id, JOBS.c.result, and_(*_STORED).label("stored")).where(
+            JOBS.c.id.in_(jobs), JOBS.c.status.not_in(_UNDER_WAY)
+        )
+        with self._database.reading() as connection:
+            rows = connection.execute(found).all()
+        return {row.id: (row.result or {}).get("folder") if row.stored else None for row in rows}
+
     def uploads_in_use(self, uploads: Sequence[str], *, since: float) -> Set[str]:
         alive = or_(JOBS.c.status.in_(_UNDER_WAY), JOBS.c.completed_at > since, and_(*_STORED))
         found = select(JOBS.c.upload).where(JOBS.c.upload.in_(uploads), alive, JOBS.c.deleted.is_(False))

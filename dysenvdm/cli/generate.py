@@ -96,7 +96,6 @@ def generate(
 
     from dysenvdm.cli.video_model import Computing, checked_scene_mode, load, say_untrained_labels
     from dysenvdm.cli.video_model import first_frame as read_first_frame
-    from dysenvdm.generation.loading import usual
     from dysenvdm.generation.lora import Lora
     from dysenvdm.generation.placement import checked_device
     from dysenvdm.generation.recipe import Settings

@@ -12,8 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dysenvdm.data.cache.store import synchronised
-from dysenvdm.files import written_whole
+from dysenvdm.files import synchronised, written_whole
 
 
 def remember(root: Path, kind: str, settings: Any, said: Mapping[str, Any]) -> None:

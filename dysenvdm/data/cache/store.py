@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +23,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from dysenvdm.files import written_whole
+from dysenvdm.files import synchronised, written_whole
 from planners.dsg import UserError
 
 FORMAT = "dysenvdm.cache/1"
@@ -116,15 +115,6 @@ def write_shard(store: Store, shard: int, items: Sequence[Item | Skipped]) -> No
         raise UserError(
             f"{path}: cannot be written ({reason}); make room and run the same command again, finished shards are kept"
         ) from None
-
-
-def synchronised(path: Path) -> None:
-    """Have what was written to a file or folder reach the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 @dataclass(frozen=True)
