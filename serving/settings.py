@@ -33,6 +33,10 @@ class Limits(BaseModel):
     """Per token; events count once."""
     event_streams: int = Field(16, ge=1)
     """Open at a time, per token."""
+    body_seconds: float = Field(60.0, gt=0)
+    """How long a client may take to send a request's body."""
+    wait_seconds: float = Field(120.0, ge=0)
+    """How long POST /v1/plans waits for a plan before it answers 202."""
 
 
 class Settings(BaseModel):
@@ -49,6 +53,9 @@ class Settings(BaseModel):
     folder: Path
     database: str | None = None
     tokens: dict[str, str] = Field(default_factory=dict, repr=False)
+    allowed_hosts: tuple[str, ...] = ()
+    """Names by which clients may call the server (the Host header); empty: this machine's own names without tokens,
+    any with them."""
     planners: dict[str, dict[str, Any]] = {"smollm2": {}, "rules": {}}
     models: tuple[str, ...] = ()
     """Names or folders; empty: the default model."""

@@ -27,7 +27,15 @@ def add(context: Context, request: Request, new: NewJob, number: int = 0) -> Job
         job, fresh = context.store.add(new, Quota(jobs=context.settings.limits.queued_jobs))
     except QuotaExceeded as full:
         raise ApiError(429, f"{full}; wait for some to finish", "queue_full", headers={"Retry-After": "10"}) from None
-    if not fresh and (job.kind, job.remix_of, job.request) != (new.kind, new.remix_of, new.request):
-        raise ApiError(409, "Idempotency-Key: it was used for another request", "idempotency_key_reused", "Idempotency-Key")
+    if not fresh and _what(job) != _what(new):
+        raise ApiError(
+            409, "Idempotency-Key: it was used for another request", "idempotency_key_reused", "Idempotency-Key"
+        )
     request.state.made = [*getattr(request.state, "made", []), job.id]
+    request.state.prompts = [*getattr(request.state, "prompts", []), job.request["prompt"]]
     return job
+
+
+def _what(job: NewJob) -> tuple[object, ...]:
+    """What was asked for; an upload has another number each time."""
+    return job.kind, job.remix_of, {key: value for key, value in job.request.items() if key != "input_reference"}

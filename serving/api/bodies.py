@@ -42,7 +42,9 @@ async def from_json(request: Request, model: type[M]) -> M:
 async def from_form(request: Request) -> tuple[VideoCreate, bytes | None]:
     """A video's fields and the picture that came with them; raises :class:`ApiError`."""
     try:
-        form = await request.form(max_files=1, max_fields=64, max_part_size=request.app.state.context.settings.limits.body_bytes)
+        form = await request.form(
+            max_files=1, max_fields=64, max_part_size=request.app.state.context.settings.limits.body_bytes
+        )
     except HTTPException:
         raise bad("the body is not a valid multipart form", None, "invalid_form") from None
     async with form:

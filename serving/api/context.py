@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Depends, Request
 
@@ -63,8 +64,4 @@ def missing(kind: Kind) -> ApiError:
 
 
 def _well_formed(kind: Kind, ident: str) -> bool:
-    return ident.startswith(f"{kind}_") and len(ident) <= 64 and ident.isascii() and ident.replace("_", "").isalnum()
-
-
-ERRORS: dict[int | str, dict[str, Any]] = {}
-"""Filled where the routes are put together: every error has one shape."""
+    return re.fullmatch(f"{kind}_[0-9a-f]{{32}}", ident, re.ASCII) is not None

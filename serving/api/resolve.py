@@ -55,7 +55,9 @@ def video(asked: VideoCreate, choices: Choices, owner: str, upload: str | None =
     planner = _said(asked.planner) if planned else choices.planners[0]
     prompt = asked.prompt or (graph.prompt if graph else "")
     if not prompt:
-        raise bad("prompt: say in a sentence what should happen, or give a dsg that has a prompt", "prompt", "missing_field")
+        raise bad(
+            "prompt: say in a sentence what should happen, or give a dsg that has a prompt", "prompt", "missing_field"
+        )
     work = _work(asked, choices, {"prompt": prompt, "planner": planner, "input_reference": upload}, graph)
     return _job(work, graph, owner, priority=asked.priority)
 
@@ -106,15 +108,15 @@ def _job(work: VideoWork, graph: DynamicSceneGraph | None, owner: str, **more: A
     )
 
 
-def _work(
-    asked: VideoOptions, choices: Choices, kept: dict[str, Any], graph: DynamicSceneGraph | None
-) -> VideoWork:
+def _work(asked: VideoOptions, choices: Choices, kept: dict[str, Any], graph: DynamicSceneGraph | None) -> VideoWork:
     """``kept`` and what ``asked`` says, the model's own settings for the rest; checked."""
     model = _model(asked.model or kept.get("model") or next(iter(choices.models)), choices)
     facts = choices.models[model]
     if kept["planner"] is not None:
         _planner(kept["planner"], choices)
-    width, height = _size(asked.size) if asked.size else (kept.get("width", facts.width), kept.get("height", facts.height))
+    width, height = (
+        _size(asked.size) if asked.size else (kept.get("width", facts.width), kept.get("height", facts.height))
+    )
     fps = asked.fps or kept.get("fps", facts.usual.fps)
     guidance = _first(asked.guidance_scale, kept.get("guidance_scale"), facts.usual.guidance)
     work = VideoWork(
@@ -197,12 +199,15 @@ def _scene_guidance(asked: VideoOptions, kept: dict[str, Any], guidance: float) 
     return guidance if own is None or own == kept["guidance_scale"] else float(own)
 
 
-def _check(work: VideoWork, facts: ModelFacts, limits: Limits, size: tuple[int, int], graph: DynamicSceneGraph | None
+def _check(
+    work: VideoWork, facts: ModelFacts, limits: Limits, size: tuple[int, int], graph: DynamicSceneGraph | None
 ) -> None:
     """Hold the work against the model and the server's limits; raises :class:`ApiError` naming field and mend."""
     if work.num_frames % facts.frame_multiple:
         multiple = facts.frame_multiple
-        raise bad(f"num_frames: {work.num_frames} is not a multiple of {multiple}, which this model needs", "num_frames")
+        raise bad(
+            f"num_frames: {work.num_frames} is not a multiple of {multiple}, which this model needs", "num_frames"
+        )
     for side, most, name in ((size[0], limits.width, "width"), (size[1], limits.height, "height")):
         if side > most:
             raise bad(f"size: {name} {side}; this server makes up to {most} pixels", "size", "limit_exceeded")
@@ -229,4 +234,6 @@ def _check(work: VideoWork, facts: ModelFacts, limits: Limits, size: tuple[int, 
             f"num_frames: {work.num_frames} frames cannot show {work.ticks} ticks; give at least so many", "num_frames"
         )
     if work.negative_prompt and work.guidance_scale == 1:
-        raise bad("negative_prompt: has no effect at guidance 1; leave it out or raise guidance_scale", "negative_prompt")
+        raise bad(
+            "negative_prompt: has no effect at guidance 1; leave it out or raise guidance_scale", "negative_prompt"
+        )
