@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from serving.jobs import Job, JobError, JobStore, Kind, Status
+from serving.jobs import Job, JobStore, Kind, Status
 
 AWAY = (OSError, http.client.HTTPException)
 """What a client sees of a server that is being killed or started."""
@@ -136,12 +136,12 @@ def audit(
     content: Callable[[Job], bytes | None],
     *,
     others: Iterable[str] = (),
-    excuse: Callable[[JobError], bool] = lambda error: False,
+    excuses: Sequence[str] = (),
 ) -> Books:
     """The books of these jobs: each of ``accepted`` is the answer to one creation.
 
-    ``content`` gives a video's file, ``others`` are accepted jobs of other books, ``excuse`` says whether an error is
-    one that was to be expected. Whatever else is in the store is doubled.
+    ``content`` gives a video's file, ``others`` are accepted jobs of other books. A job that failed with
+    one of the words of ``excuses`` was told so, and is not lost. Whatever else is in the store is doubled.
     """
     known = set(accepted)
     doubled = {job for job, times in Counter(accepted).items() if times > 1}
@@ -153,18 +153,20 @@ def audit(
         job = store.get(number)
         if len([event for event in store.events(number, limit=100_000) if event.kind in FINAL]) > 1:
             doubled.add(number)
-        if job is not None and job.error is not None and excuse(job.error):
+        if job is not None and job.error is not None and any(word in job.error.message for word in excuses):
             told += 1
-        elif job is None or job.status is not Status.COMPLETED:
-            lost.append(number)
-        elif job.kind == "video" and not _there(job.result, content(job)):
+        elif job is None or not _kept(job, content):
             lost.append(number)
     completed = len(known) - len(lost) - told
     return Books(len(accepted), completed, told, tuple(sorted(lost)), tuple(sorted(doubled)))
 
 
-def _there(result: Mapping[str, Any] | None, file: bytes | None) -> bool:
-    return result is not None and file is not None and hashlib.sha256(file).hexdigest() == result["sha256"]
+def _kept(job: Job, content: Callable[[Job], bytes | None]) -> bool:
+    """Whether the job is completed, with the file that it promises."""
+    if job.status is not Status.COMPLETED or job.kind == "plan":
+        return job.status is Status.COMPLETED
+    file = content(job)
+    return job.result is not None and file is not None and hashlib.sha256(file).hexdigest() == job.result["sha256"]
 
 
 def _all(store: JobStore, kind: Kind) -> Iterator[Job]:

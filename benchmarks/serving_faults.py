@@ -26,10 +26,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from benchmarks.run import machine
 from benchmarks.serving_client import Books, audit
-from benchmarks.serving_load import PROMPTS, percentile
+from benchmarks.serving_load import PROMPTS
 from benchmarks.serving_server import ROLES, Postgres, Server, write_report
-from serving.jobs import JobError, JobStore, Stage, StoreUnavailable
+from serving.jobs import JobStore, Stage, StoreUnavailable
 
 NAMES = {
     "server": "the server, started again",
@@ -127,16 +128,22 @@ class Trial:
                 pass
             time.sleep(0.05)
 
-
-    def close(self, row: Row, excuse: Callable[[JobError], bool] = lambda error: False) -> Row:
+    def close(self, row: Row, excuses: Sequence[str] = ()) -> Row:
         others = [job for ids in self.accepted.values() for job in ids]
         accepted = self.accepted.get(row.fault, [])
-        row.books = audit(self.store, accepted, self.server.content, others=others, excuse=excuse)
+        row.books = audit(self.store, accepted, self.server.content, others=others, excuses=excuses)
         return row
 
 
 def kills(
-    trial: Trial, draw: random.Random, roles: Sequence[str], *, times: int, span: float, jobs: int, postgres: Postgres | None
+    trial: Trial,
+    draw: random.Random,
+    roles: Sequence[str],
+    *,
+    times: int,
+    span: float,
+    jobs: int,
+    postgres: Postgres | None = None,
 ) -> list[Row]:
     """Strike the roles in turns, at moments drawn from ``span`` seconds after one of them has begun to work."""
     rows = {role: Row(f"kill -9 of {NAMES[role]}") for role in roles}
@@ -171,7 +178,7 @@ def full_disk(trial: Trial, folder: Path, seconds: float, jobs: int) -> Row:
 
     trial.strike(row, "generator", 0, fill, jobs)
     trial.server.client(0).wait(trial.ask(row.fault, 1), every=0.2)
-    return trial.close(row, excuse=lambda error: "disk" in error.message or "space" in error.message)
+    return trial.close(row, excuses=("disk", "space"))
 
 
 def slow_clients(trial: Trial, clients: int, jobs: int) -> Row:
@@ -179,9 +186,7 @@ def slow_clients(trial: Trial, clients: int, jobs: int) -> Row:
     row = Row("clients that read slowly", clients)
     (done,) = trial.ask(row.fault, 1)
     trial.server.client(0).wait([done], every=0.2)
-    sockets = [
-        _sent(trial, f"/v1/videos/{done}/{'content' if number % 2 else 'events'}") for number in range(clients)
-    ]
+    sockets = [_sent(trial, f"/v1/videos/{done}/{'content' if number % 2 else 'events'}") for number in range(clients)]
     for each in sockets:
         each.recv(1)
     started = time.time()
@@ -241,3 +246,58 @@ def small_disk(folder: Path, megabytes: int) -> Iterator[bool]:
     finally:
         if mounted:
             subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kills", type=int, default=30, help="how many, over all kinds of process")
+    parser.add_argument("--jobs", type=int, default=3, help="under way at each of them")
+    parser.add_argument("--clients", type=int, default=20, help="slow ones, and ones that go away")
+    parser.add_argument("--steps", type=int, default=4, help="denoising steps of a video")
+    parser.add_argument("--span", type=float, default=8, help="seconds of work within which a kill may fall")
+    parser.add_argument("--planner", default="rules")
+    parser.add_argument("--only", choices=("kills", "postgres", "disk", "clients"), action="append")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--output", type=Path, help="a Markdown file besides the standard output")
+    given = parser.parse_args(arguments)
+    wanted = given.only or ["kills", "postgres", "disk", "clients"]
+    draw, rows, notes = random.Random(given.seed), [], []
+
+    def work(number: int) -> dict[str, Any]:
+        about = {"prompt": PROMPTS[number % len(PROMPTS)], "planner": given.planner, "seed": number}
+        return {**about, "num_inference_steps": given.steps}
+
+    def trial(folder: Path, **settings: Any) -> Trial:
+        server = Server(folder, planners={given.planner: {}}, **settings)
+        return Trial(server, server.store(), work)
+
+    by_postgres = round(given.kills / (len(ROLES) + 1)) if "kills" in wanted else given.kills
+    each: dict[str, Any] = {"span": given.span, "jobs": given.jobs}
+    with tempfile.TemporaryDirectory() as name:
+        base = Path(name)
+        if "kills" in wanted:
+            with (struck := trial(base / "kills")).server:
+                rows += kills(struck, draw, ROLES, times=given.kills - by_postgres, **each)
+        if "postgres" in wanted:
+            with (
+                Postgres(base / "postgres") as postgres,
+                (struck := trial(base / "with-postgres", database=postgres.url)).server,
+            ):
+                rows += kills(struck, draw, ["postgres"], times=by_postgres, postgres=postgres, **each)
+        if "disk" in wanted:
+            with small_disk(base / "disk", 64) as mounted:
+                if mounted:
+                    with (struck := trial(base / "disk")).server:
+                        rows.append(full_disk(struck, base / "disk", given.span, given.jobs))
+                else:
+                    notes.append("A full disk was not tried: mounting a small one is not allowed here.")
+        if "clients" in wanted:
+            with (struck := trial(base / "clients")).server:
+                rows.append(slow_clients(struck, given.clients, given.jobs))
+                rows.append(gone_clients(struck, draw, given.clients))
+    write_report([HEAD, *map(str, rows), *(f"\n{note}" for note in notes), f"\n{machine()}"], given.output)
+    return 0 if all(row.books is not None and row.books.right for row in rows) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 import secrets
 import signal
 import socket
@@ -19,7 +17,8 @@ from typing import Any, Self
 import psutil
 import yaml
 
-from benchmarks.serving_client import AWAY, Client
+from benchmarks.rows import Row
+from benchmarks.serving_client import Client
 from serving.jobs import Job, JobStore
 from serving.results import Results
 from serving.settings import Settings
@@ -54,7 +53,8 @@ class Server:
     def start(self) -> None:
         command = [sys.executable, "-c", "from dysenvdm.cli.main import main; main()", "serve", "--config", self._file]
         with self._output.open("ab") as output:
-            self._process = psutil.Popen(list(map(str, command)), stdout=output, stderr=output, stdin=subprocess.DEVNULL)
+            streams = {"stdin": subprocess.DEVNULL, "stdout": output, "stderr": output}
+            self._process = psutil.Popen(list(map(str, command)), **streams)
 
     def stop(self, patience: float = 60) -> None:
         """As an operator does; what has not ended then is killed."""
@@ -139,5 +139,38 @@ class Postgres:
     def start(self) -> None:
         self._server.ensure_postgres_running()
 
-    def stop(self) -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self._server.stop()
+
+
+def role_of(process: psutil.Process) -> str | None:
+    """Which of :data:`ROLES` a process has, as its command line says; None for helpers of theirs."""
+    return None
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def table(rows: Sequence[Row]) -> list[str]:
+    """Rows as a Markdown table: median, least and most of the samples, and what is promised."""
+    lines = ["| figure | median | min | max | n | bound | |", "|---|---|---|---|---|---|---|"]
+    for row in rows:
+        cells = [f"{value:.3g} {row.unit}" for value in (row.median, min(row.samples), max(row.samples))]
+        bound = "" if row.bound is None else f"{'≥' if row.at_least else '≤'} {row.bound:g} {row.unit}"
+        verdict = {None: "", True: "holds", False: "BROKEN"}[row.holds]
+        lines.append(" | ".join(["| " + row.name, *cells, str(len(row.samples)), bound, verdict]) + " |")
+    return lines
+
+
+def write_report(lines: Sequence[str], output: Path | None) -> None:
+    """Print it, and write it where asked to."""
+    text = "\n".join(lines)
+    print(text)
+    if output is not None:
+        output.write_text(text + "\n", encoding="utf-8")

@@ -8,21 +8,14 @@ folder of results, which every machine has to see at the same path. Ray starts a
 
 from __future__ import annotations
 
-import argparse
 import math
-import os
-import signal
-import sys
 import threading
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from planners.dsg import UserError
-from serving.jobs import Stage, StoreUnavailable
+from serving.jobs import Stage
 from serving.settings import Settings
 
 if TYPE_CHECKING:
-    from ray.serve import Application
     from ray.serve.config import AutoscalingContext
     from starlette.applications import Starlette
 
