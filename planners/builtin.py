@@ -149,6 +149,7 @@ def vllm(
     enforce_eager: bool | None = None,
     reasoning_parser: str | None = None,
     thinking_tokens: int = 0,
+    sleep_mode: bool = False,
     imagine: bool = True,
     window: bool = True,
     temperature: float = 0.0,
@@ -181,6 +182,7 @@ def vllm(
         enforce_eager=enforce_eager,
         reasoning_parser=reasoning_parser,
         thinking_tokens=thinking_tokens,
+        sleep_mode=sleep_mode,
     )
     words = visual_words() if model is None else None
     return DysenPlanner(

@@ -57,15 +57,15 @@ class DeviceLease:
         with self._together():
             want = Want(need=need, since=self.me.want.since if self.me.want else now)
             asking = self.me.model_copy(update={"want": want})
+            if asking.level == Level.WORKING:  # it asks for more, so it does not work at the moment
+                asking = asking.model_copy(update={"level": Level.IDLE, "held": asking.idle})
             told = answer(
                 asking, self._others(), budget=self.budget, sharing=self.sharing, now=now, patience=self.patience
             )
             self.me = asking
             if told.granted:
                 held = self.budget if need is None else need
-                self.me = self.me.model_copy(
-                    update={"level": Level.WORKING, "held": held, "idle": min(held, self.me.idle or held), "want": None}
-                )
+                self.me = asking.model_copy(update={"level": Level.WORKING, "held": held, "want": None})
             self._write()
         return told
 
@@ -81,6 +81,10 @@ class DeviceLease:
     def sleep(self) -> None:
         assert self.me.asleep is not None
         self._change(level=Level.ASLEEP, held=self.me.asleep)
+
+    def gone(self) -> None:
+        """Nothing is loaded any more."""
+        self._change(level=Level.GONE, held=0, idle=0, asleep=None)
 
     def asked(self) -> Level | None:
         """How far to come down for others, where there is nothing to do."""

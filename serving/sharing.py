@@ -78,7 +78,7 @@ def levels(need: int | None, others: Sequence[Party], *, budget: int, sharing: S
     """
     if need is not None and need > budget:
         raise DeviceTooSmall(f"needs {said(need)} of the device's memory, which is {said(budget)}")
-    if sharing == "coexist":
+    if sharing == "coexist" or need == 0:
         return {party.name: party.level for party in others}
     if need is None or sharing == "unload":
         return {party.name: Level.GONE for party in others}
@@ -99,13 +99,11 @@ class Answer(BaseModel):
     down: Level | None = None
 
 
-def answer(
-    me: Party, others: Sequence[Party], *, budget: int, sharing: Sharing, now: float, patience: float
-) -> Answer:
+def answer(me: Party, others: Sequence[Party], *, budget: int, sharing: Sharing, now: float, patience: float) -> Answer:
     """Whether a party that wants to work (``me.want``) may. Raises :class:`DeviceTooSmall`."""
     assert me.want is not None
     need = budget if me.want.need is None else me.want.need
-    at_work = me.model_copy(update={"level": Level.WORKING, "held": need, "idle": me.idle or need})
+    at_work = me.model_copy(update={"level": Level.WORKING, "held": need})
     seen: list[Party] = []
     for other in others:
         if other.want is None or (other.want.since, other.name) > (me.want.since, me.name):

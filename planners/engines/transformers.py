@@ -83,6 +83,18 @@ class TransformersEngine:
         self._model, self._tokenizer = _load(folder, device, adapter)
         self._grammars = _Grammars(self._model, self._tokenizer)
         self._prefixes: deque[tuple[list[int], Cache]] = deque(maxlen=KEPT_PREFIXES)
+        self._device = self._model.device
+
+    def sleep(self) -> None:
+        """Move the weights to main memory and drop all keys and values, so that something else can use the GPU."""
+        self._prefixes.clear()
+        self._model.to("cpu")
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def wake(self) -> None:
+        """Undo :meth:`sleep`; other users of the GPU must have made room before."""
+        self._model.to(self._device)
 
     def generate(self, requests: Sequence[Request]) -> list[Reply]:
         """Answer all requests, at most ``max_batch`` at a time; raises :class:`TooLongError`."""
