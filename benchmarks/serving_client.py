@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 from serving.jobs import Job, JobStore, Kind, Status
@@ -103,6 +103,12 @@ class Client:
                 raise TimeoutError(f"{len(open_)} jobs are not final after {timeout:.0f} s")
             time.sleep(every if open_ else 0)
         return ended
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def close(self) -> None:
         if self._connection is not None:

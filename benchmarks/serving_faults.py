@@ -26,10 +26,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from benchmarks.postgres import Postgres
 from benchmarks.run import machine
 from benchmarks.serving_client import Books, audit
 from benchmarks.serving_load import PROMPTS
-from benchmarks.serving_server import ROLES, Postgres, Server, write_report
+from benchmarks.serving_server import ROLES, Server, write_report
 from serving.jobs import JobStore, Stage, StoreUnavailable
 
 NAMES = {
@@ -82,13 +83,17 @@ class Trial:
     accepted: dict[str, list[str]] = field(default_factory=dict)
     asked: int = 0
 
-    def ask(self, fault: str, count: int) -> list[str]:
-        client, ids = self.server.client(0), []
-        for _ in range(count):
-            ids.append(client.create(self.work(self.asked)))
-            self.asked += 1
+    def ask(self, fault: str, count: int = 1, key: str | None = None) -> list[str]:
+        """Ask for this many jobs, which are the books' of this fault; ``key`` is the idempotency key of one."""
+        with self.server.client(0) as client:
+            ids = [client.create(self.work(self.asked + number), key) for number in range(count)]
+        self.asked += count
         self.accepted.setdefault(fault, []).extend(ids)
         return ids
+
+    def wait(self, ids: Sequence[str]) -> None:
+        with self.server.client(0) as client:
+            client.wait(ids, every=0.2)
 
     def strike(self, row: Row, role: str, wait: float, strike: Callable[[], None], jobs: int) -> None:
         """Ask for jobs, wait, strike, and watch until they have ended."""
@@ -102,7 +107,7 @@ class Trial:
         row.answered.append(time.time() - at)
         if worked := self.worked(ids, role, at):
             row.worked.append(worked - at)
-        self.server.client(0).wait(ids, every=0.2)
+        self.wait(ids)
         row.ended.append(time.time() - at)
 
     def await_stage(self, ids: Sequence[str], role: str) -> None:
@@ -177,20 +182,20 @@ def full_disk(trial: Trial, folder: Path, seconds: float, jobs: int) -> Row:
         ballast.unlink()
 
     trial.strike(row, "generator", 0, fill, jobs)
-    trial.server.client(0).wait(trial.ask(row.fault, 1), every=0.2)
+    trial.wait(trial.ask(row.fault))
     return trial.close(row, excuses=("disk", "space"))
 
 
 def slow_clients(trial: Trial, clients: int, jobs: int) -> Row:
     """Clients that ask for a video, or for events, and read a few bytes a second, while others' jobs are made."""
     row = Row("clients that read slowly", clients)
-    (done,) = trial.ask(row.fault, 1)
-    trial.server.client(0).wait([done], every=0.2)
+    (done,) = trial.ask(row.fault)
+    trial.wait([done])
     sockets = [_sent(trial, f"/v1/videos/{done}/{'content' if number % 2 else 'events'}") for number in range(clients)]
     for each in sockets:
         each.recv(1)
     started = time.time()
-    trial.server.client(0).wait(trial.ask(row.fault, jobs), every=0.2)
+    trial.wait(trial.ask(row.fault, jobs))
     row.ended.append(time.time() - started)
     for each in sockets:
         each.close()
@@ -202,17 +207,15 @@ def gone_clients(trial: Trial, draw: random.Random, clients: int) -> Row:
     for its job once more, with the same idempotency key."""
     row = Row("clients that go away", clients)
     for _ in range(clients):
-        key, work = uuid.uuid4().hex, trial.work(trial.asked)
-        trial.asked += 1
-        body = json.dumps(work).encode()
+        key = uuid.uuid4().hex
+        body = json.dumps(trial.work(trial.asked)).encode()
         with _sent(trial, "/v1/videos", "POST", body, key, share=draw.choice([draw.random(), 1.0])):
             pass
-        job = trial.server.client(0).create(work, key)
-        trial.accepted.setdefault(row.fault, []).append(job)
+        (job,) = trial.ask(row.fault, key=key)
         with _sent(trial, f"/v1/videos/{job}/events") as stream:
             stream.recv(draw.randint(1, 200))
     started = time.time()
-    trial.server.client(0).wait(trial.accepted[row.fault], every=0.2)
+    trial.wait(trial.accepted[row.fault])
     row.ended.append(time.time() - started)
     for job in trial.accepted[row.fault]:
         with _sent(trial, f"/v1/videos/{job}/content") as stream:
@@ -280,8 +283,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 rows += kills(struck, draw, ROLES, times=given.kills - by_postgres, **each)
         if "postgres" in wanted:
             with (
-                Postgres(base / "postgres") as postgres,
-                (struck := trial(base / "with-postgres", database=postgres.url)).server,
+                Postgres() as postgres,
+                (struck := trial(base / "with-postgres", database=postgres.url())).server,
             ):
                 rows += kills(struck, draw, ["postgres"], times=by_postgres, postgres=postgres, **each)
         if "disk" in wanted:

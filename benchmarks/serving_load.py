@@ -77,6 +77,7 @@ def burst(clients: Sequence[Client], jobs: Sequence[int], work: Work, every: flo
         if i:
             ask(i)
         clients[i].wait(accepted[i], every=every)
+        clients[i].close()
 
     ask(0)
     together([partial(act, i) for i in range(len(clients))])
@@ -148,11 +149,12 @@ def served_seconds(server: Server, count: int, steps: int) -> tuple[float, list[
 
     Also what was asked for: as the stages read it, and the scene graphs.
     """
-    client, planned = server.client(0), graphs()
+    planned = graphs()
     asked = [planned[number % len(planned)] for number in range(count + 1)]
     works = [{"dsg": graph, "seed": number, "num_inference_steps": steps} for number, graph in enumerate(asked)]
-    ids = [client.create(work) for work in works]
-    client.wait(ids, every=0.5)
+    with server.client(0) as client:
+        ids = [client.create(work) for work in works]
+        client.wait(ids, every=0.5)
     store = server.store()
     jobs = [job for job in map(store.get, ids) if job is not None]
     if unfinished := [job for job in jobs if job.status is not Status.COMPLETED]:

