@@ -9,14 +9,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from prometheus_client import CONTENT_TYPE_LATEST as CONTENT_TYPE  # noqa: F401
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from serving.jobs import JobStore
 
+CONTENT_TYPE = CONTENT_TYPE_LATEST
 _REGISTRY = CollectorRegistry()
 REQUESTS = Counter("dysenvdm_http_requests", "Requests answered.", ["method", "route", "status"], registry=_REGISTRY)
 SECONDS = Histogram(
@@ -50,6 +50,6 @@ def exposition(store: JobStore) -> bytes:
     shown = CollectorRegistry()
     shown.register(_Jobs(store))
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
-        MultiProcessCollector(shown)
+        MultiProcessCollector(shown)  # type: ignore[no-untyped-call]
         return generate_latest(shown)
     return generate_latest(_REGISTRY) + generate_latest(shown)

@@ -62,7 +62,7 @@ class Party(BaseModel):
 
     def down_to(self, level: Level) -> tuple[Level, int]:
         """Where it is, and what it holds, once it went no further down than to ``level``."""
-        if level >= self.level:
+        if level >= self.level or not (self.held or self.idle):  # who holds nothing is in nobody's way
             return self.level, self.held
         if level == Level.IDLE:
             return level, self.idle
@@ -81,13 +81,13 @@ def levels(need: int | None, others: Sequence[Party], *, budget: int, sharing: S
     if sharing == "coexist" or need == 0:
         return {party.name: party.level for party in others}
     if need is None or sharing == "unload":
-        return {party.name: Level.GONE for party in others}
+        return {party.name: party.down_to(Level.GONE)[0] for party in others}
     allowed = (Level.ASLEEP, Level.GONE) if sharing == "sleep" else (Level.WORKING, Level.IDLE, Level.ASLEEP)
     for level in allowed:
         lowered = {party.name: party.down_to(level) for party in others}
         if need + sum(held for _, held in lowered.values()) <= budget:
             return {name: reached for name, (reached, _) in lowered.items()}
-    return {party.name: Level.GONE for party in others}
+    return {party.name: party.down_to(Level.GONE)[0] for party in others}
 
 
 class Answer(BaseModel):

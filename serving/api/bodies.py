@@ -7,10 +7,11 @@ from typing import Any, TypeVar
 
 from fastapi import Request
 from pydantic import BaseModel, ValidationError
-from starlette.datastructures import UploadFile
+from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException
 
-from serving.api.errors import ApiError, bad, of_fields
+from serving.api.errors import ApiError, bad, of_fields, short
 from serving.api.schemas import VideoCreate
 
 M = TypeVar("M", bound=BaseModel)
@@ -41,28 +42,29 @@ async def from_json(request: Request, model: type[M]) -> M:
 
 async def from_form(request: Request) -> tuple[VideoCreate, bytes | None]:
     """A video's fields and the picture that came with them; raises :class:`ApiError`."""
+    most = request.app.state.context.settings.limits.body_bytes
     try:
-        form = await request.form(
-            max_files=1, max_fields=64, max_part_size=request.app.state.context.settings.limits.body_bytes
-        )
-    except HTTPException:
+        async with request.form(max_files=1, max_fields=64, max_part_size=most) as form:
+            return await _filled_in(form)
+    except (HTTPException, MultiPartException, UnicodeError):
         raise bad("the body is not a valid multipart form", None, "invalid_form") from None
-    async with form:
-        picture = form.get(PICTURE)
-        if isinstance(picture, str) or any(key.startswith(f"{PICTURE}[") for key in form):
-            raise bad(f"{PICTURE}: upload the picture itself; addresses are not fetched", PICTURE)
-        names = [key for key, _ in form.multi_items()]
-        if twice := [key for key in names if names.count(key) > 1]:
-            raise bad(f"{ascii(twice[0])[1:-1][:60]}: given more than once", ascii(twice[0])[1:-1][:60])
-        fields: dict[str, Any] = {}
-        for key, value in form.items():
-            if isinstance(value, UploadFile):
-                if key != PICTURE:
-                    raise bad(f"a file is taken as {PICTURE} only", PICTURE, "unknown_field")
-            else:
-                fields[key] = _graph(value) if key == "dsg" else value
-        content = await picture.read() if picture is not None else None
-    return checked(VideoCreate, fields), content
+
+
+async def _filled_in(form: FormData) -> tuple[VideoCreate, bytes | None]:
+    picture = form.get(PICTURE)
+    if isinstance(picture, str) or any(key.startswith(f"{PICTURE}[") for key in form):
+        raise bad(f"{PICTURE}: upload the picture itself; addresses are not fetched", PICTURE)
+    names = [key for key, _ in form.multi_items()]
+    if twice := [key for key in names if names.count(key) > 1]:
+        raise bad(f"{short(twice[0])}: given more than once", short(twice[0]))
+    fields: dict[str, Any] = {}
+    for key, value in form.items():
+        if isinstance(value, UploadFile):
+            if key != PICTURE:
+                raise bad(f"a file is taken as {PICTURE} only", PICTURE, "unknown_field")
+        else:
+            fields[key] = _graph(value) if key == "dsg" else value
+    return checked(VideoCreate, fields), await picture.read() if picture is not None else None
 
 
 def _graph(text: str) -> Any:

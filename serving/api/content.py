@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import FileResponse
@@ -23,7 +23,9 @@ _FILES: dict[Variant, tuple[Name, str]] = {
     "spritesheet": ("spritesheet.jpg", "image/jpeg"),
 }
 _BINARY = {"type": "string", "format": "binary"}
-_SAID = {200: {"content": {kind: {"schema": _BINARY} for _, kind in _FILES.values()}, "description": "the file"}}
+_SAID: dict[int | str, dict[str, Any]] = {
+    200: {"content": {kind: {"schema": _BINARY} for _, kind in _FILES.values()}, "description": "the file"}
+}
 
 
 @router.get("/{id}/content", response_class=FileResponse, responses={**_SAID, 206: {"description": "a part of it"}})

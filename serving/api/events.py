@@ -15,6 +15,7 @@ from serving.api import views
 from serving.api.context import Caller, Context, Ctx, Who, existing
 from serving.api.errors import ApiError
 from serving.jobs import Event, Job, Kind
+from serving.metrics import STREAMS
 
 router = APIRouter(tags=["events"])
 
@@ -54,6 +55,7 @@ async def _stream(context: Context, kind: Kind, ident: str, caller: Caller, afte
             headers={"Retry-After": "5"},
         )  # fmt: skip
     context.streams[caller.name] = open_now + 1
+    STREAMS.inc()
     try:
         return _Counted(_events(context, job, caller, after), context, caller)
     except BaseException:
@@ -76,6 +78,7 @@ class _Counted(EventSourceResponse):
 
 
 def _closed(context: Context, caller: Caller) -> None:
+    STREAMS.dec()
     context.streams[caller.name] -= 1
     if not context.streams[caller.name]:
         del context.streams[caller.name]

@@ -116,7 +116,7 @@ class GeneratorWorker(Worker):
             # Of several it is not known whose mistake it is: the store gives each out again, alone.
             self._fail(held, jobs, "generation_failed", error, again=len(jobs) > 1)
         except Exception as error:
-            self.said_badly(f"model {name}")
+            self.say_trouble(f"model {name}", error)
             code = "out_of_memory" if "OutOfMemory" in type(error).__name__ else "generation_failed"
             self._fail(held, jobs, code, error, again=True)
             if self.place.device != "cpu":

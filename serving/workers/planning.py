@@ -92,7 +92,7 @@ class PlannerWorker(Worker):
             raise
         except Exception as error:  # a planner may be anybody's plugin
             if not isinstance(error, UserError):
-                self.said_badly(f"planner {name}")
+                self.say_trouble(f"planner {name}", error)
             self._failed(held, jobs, name, ticks, seed, error)
             return
         for job, result in zip(jobs, results, strict=True):

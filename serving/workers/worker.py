@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import threading
-import traceback
 from abc import ABC, abstractmethod
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from planners.dsg import UserError
+from serving import logs
 from serving.device_lease import DeviceLease
 from serving.jobs import JobStore, Stage, StoreUnavailable
 from serving.memory import Gauge, GpuMemory, Measured, Measurements, identity_of, weights_bytes
@@ -181,10 +182,10 @@ class Worker(ABC):
     def say(self, text: str) -> None:
         print(f"{self.role}: {text}", file=sys.stderr, flush=True)
 
-    def said_badly(self, what: str) -> None:
+    def say_trouble(self, what: str, error: Exception) -> None:
         """Say where an error came from that is nobody's mistake but ours, or a library's."""
-        self.say(f"{what} failed unexpectedly")
-        traceback.print_exc(file=sys.stderr)
+        told = logs.trouble(error, said=self.place.settings.log_prompts)
+        self.say(f"{what}: unexpected {json.dumps(told)}")
 
     def stop(self) -> None:
         """End soon: what is under way stops at its next step, and is given back."""
