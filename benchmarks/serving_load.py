@@ -167,7 +167,7 @@ def throughput(folder: Path, count: int, steps: int, rounds: int, batch: int) ->
     """Videos per second of the server as a share of the loop's, one at a time and in batches; paired by round."""
     alone, batched = [], []
     for number in range(rounds):
-        settings = {"planners": {"rules": {}}, "sharing": "coexist"}
+        settings: dict[str, Any] = {"planners": {"rules": {}}, "sharing": "coexist"}
         with Server(folder / f"alone-{number}", max_batch=1, **settings) as server:
             by_one, works, asked = served_seconds(server, count, steps)
         with Server(folder / f"batched-{number}", max_batch=batch, **settings) as server:
@@ -201,11 +201,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         about = {"prompt": PROMPTS[number % len(PROMPTS)], "planner": given.planner, "seed": number}
         return {**about, "num_inference_steps": given.steps}
 
-    lines, rows, right = [], [], True
+    lines: list[str] = []
+    rows: list[Row] = []
+    right = True
     with tempfile.TemporaryDirectory() as name:
         if given.jobs:
-            planners = {given.planner: {}}
-            with Server(Path(name) / "load", given.clients, planners=planners, max_batch=given.batch) as server:
+            settings: dict[str, Any] = {"planners": {given.planner: {}}, "max_batch": given.batch}
+            with Server(Path(name) / "load", given.clients, **settings) as server:
                 started = time.perf_counter()
                 books, rows = under_load(server, given.jobs, work, given.every)
                 seconds = time.perf_counter() - started

@@ -53,8 +53,9 @@ class Server:
     def start(self) -> None:
         command = [sys.executable, "-c", "from dysenvdm.cli.main import main; main()", "serve", "--config", self._file]
         with self._output.open("ab") as output:
-            streams = {"stdin": subprocess.DEVNULL, "stdout": output, "stderr": output}
-            self._process = psutil.Popen(list(map(str, command)), **streams)
+            self._process = psutil.Popen(
+                list(map(str, command)), stdin=subprocess.DEVNULL, stdout=output, stderr=output
+            )
 
     def stop(self, patience: float = 60) -> None:
         """As an operator does; what has not ended then is killed."""
@@ -121,7 +122,13 @@ class Server:
 
 def role_of(process: psutil.Process) -> str | None:
     """Which of :data:`ROLES` a process has, as its command line says; None for helpers of theirs."""
-    return None
+    try:
+        command = process.cmdline()
+    except psutil.NoSuchProcess:
+        return None
+    if "--config" in command:
+        return "server"
+    return command[-1] if "serving.process" in command else None
 
 
 def free_port() -> int:
