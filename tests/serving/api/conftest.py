@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -65,10 +66,8 @@ class FakeWorker:
         for stage in Stage:
             for job in self._store.claim(stage, self.name, lease=60):
                 done += 1
-                try:
+                with suppress(LostJob):  # deleted under way
                     self._plan(job) if stage is Stage.PLAN else self._generate(job)
-                except LostJob:
-                    pass  # deleted under way
         return done
 
     def _plan(self, job: Job) -> None:
@@ -141,6 +140,14 @@ def make(tmp_path: Path) -> Iterator[MakeServed]:
     yield one
     for each in made:
         each.store.close()
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """One app for tests that leave nothing behind, or do not mind what others left."""
+    one = Served(tmp_path_factory.mktemp("shared"))
+    yield one
+    one.store.close()
 
 
 @pytest.fixture
