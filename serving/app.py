@@ -70,7 +70,7 @@ def create_app(settings: Settings, store: JobStore, results: Results, *, page: P
         redirect_slashes=False,
         default_response_class=errors.PlainJSON,
         generate_unique_id_function=_operation,
-        responses={"default": {"model": errors.ErrorBody, "description": "an error"}},
+        responses={"default": {"model": errors.ErrorBody}},
         dependencies=[Depends(_token)],
     )
     app.state.context = Context(settings, store, results, choices(settings))
@@ -80,7 +80,7 @@ def create_app(settings: Settings, store: JobStore, results: Results, *, page: P
         app.include_router(module.router)
     pages.install(app, page)
     app.add_middleware(Edge, settings=settings, gate=gate, audit=audit)
-    _without_422(app)
+    _document_errors(app)
     return app
 
 
@@ -108,11 +108,14 @@ def _operation(route: APIRoute) -> str:
     return f"{method}{route.path}".replace("/", "_").replace("{", "").replace("}", "").replace(".", "_")
 
 
-def _without_422(app: FastAPI) -> None:
-    """FastAPI documents 422 for what this app answers with 400."""
+def _document_errors(app: FastAPI) -> None:
+    """Every error is JSON of one shape, whatever an answer else is; and FastAPI's 422 is 400 here."""
     document = app.openapi()
+    said = {"$ref": "#/components/schemas/ErrorBody"}
+    default = {"description": "an error", "content": {"application/json": {"schema": said}}}
     for methods in document["paths"].values():
-        for said in methods.values():
-            said["responses"].pop("422", None)
+        for operation in methods.values():
+            operation["responses"].pop("422", None)
+            operation["responses"]["default"] = default
     for name in ("HTTPValidationError", "ValidationError"):
         document["components"]["schemas"].pop(name, None)

@@ -103,8 +103,7 @@ class _Exchange:
                         break
         except TimeoutError:
             raise ApiError(408, "the body took too long to arrive", "body_too_slow") from None
-        kind = self._headers.get("content-type")
-        if body and kind is None:
+        if body and not self._headers.get("content-type"):
             raise ApiError(415, "Content-Type: send application/json", "unsupported_media_type")
         return bytes(body)
 

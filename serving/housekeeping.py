@@ -40,7 +40,7 @@ def keep_house(store: JobStore, results: Results, settings: Settings) -> Round:
     now = store.now()
     leftovers = results.sweep(now - LEFT_OVER_SECONDS)
     expired = tuple(job.id for job in store.expire())
-    oldest = [job.id for job in store.stored()]
+    oldest = store.stored() if settings.disk_quota_bytes is not None else ()
     sizes = _tidied(store, results)
     over_quota, total = [], sum(sizes.values())
     for job in oldest:

@@ -243,8 +243,8 @@ class JobStore(Protocol):
         are to go before that; ``reason`` stands in the event."""
         ...
 
-    def stored(self, limit: int = 100) -> Sequence[Job]:
-        """The completed videos whose files are still there, in the order in which they were completed."""
+    def stored(self, limit: int = 100) -> Sequence[str]:
+        """The ids of completed videos whose files are still there, in the order in which they were completed."""
         ...
 
     def files_that_count(self, jobs: Sequence[str]) -> Mapping[str, str | None]:

@@ -24,7 +24,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from dysenvdm.files import disk_trouble, sha256, synchronised, written_whole
+from dysenvdm.files import disk_trouble, sha256, synchronised
 from serving.jobs import Job
 
 Name = Literal["video.mp4", "thumbnail.webp", "spritesheet.jpg", "dsg.json", "recipe.json"]
@@ -89,8 +89,7 @@ class Results:
                 video = made.folder / "video.mp4"
                 result = {"folder": name, "bytes": video.stat().st_size, "sha256": sha256(video)}
                 synchronised(made.folder)
-                home.mkdir(exist_ok=True)
-                made.folder.replace(home / name)
+                _place(made.folder, home / name)
                 synchronised(home)
                 synchronised(self._results)
             finally:
@@ -106,11 +105,7 @@ class Results:
 
     def write_preview(self, job: str, picture: bytes) -> None:
         """The latest look at a job under way, a WebP; it takes the place of the one before."""
-        path = self._results / _checked(_JOB, job) / "preview.webp"
-        with disk_trouble(path, _ADVICE):
-            path.parent.mkdir(exist_ok=True)
-            with written_whole(path) as temporary:
-                temporary.write_bytes(picture)
+        self._write(picture, self._results / _checked(_JOB, job) / "preview.webp", durable=False)
 
     def preview(self, job: str) -> Path | None:
         path = self._results / _checked(_JOB, job) / "preview.webp"
@@ -139,12 +134,7 @@ class Results:
     def add_upload(self, picture: bytes) -> str:
         """Keep a PNG that was checked; returns its id."""
         upload = f"upload_{secrets.token_hex(16)}"
-        path = self._uploads / f"{upload}.png"
-        with disk_trouble(path, _ADVICE):
-            with written_whole(path) as temporary:
-                temporary.write_bytes(picture)
-                synchronised(temporary)
-            synchronised(self._uploads)
+        self._write(picture, self._uploads / f"{upload}.png", durable=True)
         return upload
 
     def upload(self, upload: str) -> Path | None:
@@ -162,17 +152,26 @@ class Results:
     def sweep(self, before: float) -> int:
         """Delete what was being written or deleted, and not touched since ``before`` (seconds since the epoch): its
         process is gone. Returns how many things went."""
-        left = list(self._making.iterdir())
-        for folder in (self._uploads, *self._entries(self._results, _JOB)):
-            with suppress(FileNotFoundError):
-                left += [each for each in folder.iterdir() if each.name.startswith(".")]
-        old = [each for each in left if 0 < _newest(each) < before]
+        old = [each for each in list(self._making.iterdir()) if 0 < _newest(each) < before]
         for each in old:
             self._remove(each)
         return len(old)
 
     def _entries(self, folder: Path, ids: re.Pattern[str]) -> Iterator[Path]:
         return (each for each in sorted(folder.iterdir()) if ids.fullmatch(each.name.partition(".")[0]))
+
+    def _write(self, data: bytes, path: Path, *, durable: bool) -> None:
+        made = self._making / secrets.token_hex(16)
+        with disk_trouble(path, _ADVICE):
+            try:
+                made.write_bytes(data)
+                if durable:
+                    synchronised(made)
+                _place(made, path)
+            finally:
+                made.unlink(missing_ok=True)
+            if durable:
+                synchronised(path.parent)
 
     def _remove(self, path: Path) -> None:
         """Rename, so that it is gone at once and for one caller only, then delete."""
@@ -199,11 +198,24 @@ def _checked_name(name: str) -> str:
     return name
 
 
+def _place(made: Path, path: Path) -> None:
+    """Give what is whole its name, also while another process deletes the folder that it is to be in."""
+    for is_last in (False, False, True):
+        path.parent.mkdir(exist_ok=True)
+        try:
+            made.replace(path)
+            return
+        except FileNotFoundError:
+            if is_last:
+                raise
+
+
 def _files(path: Path) -> Iterator[os.stat_result]:
     """Of a file, or of a folder and all in it, as far as they are still there."""
-    for each in (path, *(path.rglob("*") if path.is_dir() else ())):
+    inside = (os.path.join(folder, name) for folder, *names in os.walk(path) for name in (*names[0], *names[1]))
+    for each in (str(path), *inside):
         with suppress(FileNotFoundError):
-            yield each.lstat()
+            yield os.lstat(each)
 
 
 def _size(path: Path) -> int:

@@ -238,7 +238,7 @@ class SqlStore:
         error = JobError(code="worker_lost", message="the process that worked on this job ended or did not answer")
         with self._database.writing() as connection:
             now = self._database.now(connection)
-            lost = select(JOBS).where(JOBS.c.lease_until <= now).order_by(JOBS.c.number)
+            lost = select(JOBS).where(JOBS.c.lease_until <= now).order_by(JOBS.c.lease_until, JOBS.c.number)
             rows = connection.execute(lost.with_for_update(skip_locked=True)).mappings().all()
             for row in rows:
                 self._again_or_failed(connection, row, error, now)
@@ -257,10 +257,10 @@ class SqlStore:
                 )
             return gone
 
-    def stored(self, limit: int = 100) -> Sequence[Job]:
-        found = select(*_COLUMNS).where(*_STORED).order_by(JOBS.c.completed_at, JOBS.c.number).limit(limit)
+    def stored(self, limit: int = 100) -> Sequence[str]:
+        found = select(JOBS.c.id).where(*_STORED).order_by(JOBS.c.completed_at, JOBS.c.number).limit(limit)
         with self._database.reading() as connection:
-            return [_job(row) for row in connection.execute(found).mappings()]
+            return connection.scalars(found).all()
 
     def files_that_count(self, jobs: Sequence[str]) -> Mapping[str, str | None]:
         found = select(JOBS.c.id, JOBS.c.result, and_(*_STORED).label("stored")).where(

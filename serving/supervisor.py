@@ -56,6 +56,7 @@ def listen(settings: Settings) -> socket.socket:
 
     Raises :class:`UserError` where the address is in use, or not this machine's.
     """
+    listening = None
     try:
         family, *_, address = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0]
         listening = socket.socket(family)
@@ -63,6 +64,8 @@ def listen(settings: Settings) -> socket.socket:
         listening.bind(address)
         listening.listen(2048)
     except OSError as error:
+        if listening is not None:
+            listening.close()
         raise UserError(f"--host {settings.host} --port {settings.port}: {error.strerror}; choose another") from None
     return listening
 

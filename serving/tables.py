@@ -70,6 +70,8 @@ JOBS = Table(
     Index("jobs_under_way", "owner", "status"),
     Index("jobs_leases", "lease_until"),
     Index("jobs_expiry", "status", "expired", "expires_at"),
+    Index("jobs_stored", "status", "expired", "completed_at"),
+    Index("jobs_counted", "deleted", "kind", "status"),
     Index("jobs_uploads", "upload"),
     sqlite_autoincrement=True,
 )

@@ -25,8 +25,10 @@ SLOW_SECONDS = 1.0
 SEND_SECONDS = 30.0
 """A reader that takes nothing for so long is let go."""
 
+_TEXT = {"type": "string"}
+_EVENT = {"type": "object", "properties": {"id": _TEXT, "event": _TEXT, "data": _TEXT}, "required": ["event", "data"]}
 _SAID: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}, "description": "events"},
+    200: {"content": {"text/event-stream": {"schema": _EVENT}}, "description": "events"},
     204: {"description": "there are no more events; do not connect again"},
 }
 LastEvent = Annotated[int, Header(alias="Last-Event-ID", ge=0, lt=2**63)]

@@ -36,7 +36,7 @@ class Holding:
         self._lock = threading.RLock()
         self._ended = threading.Event()
         self._until = time.monotonic() + lease
-        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+        self._thread = threading.Thread(target=self._beats, name="heartbeat", daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -111,21 +111,25 @@ class Holding:
         with self._lock:
             self._open.pop(job, None)
 
-    def _beat(self) -> None:
+    def _beats(self) -> None:
         while not self._ended.wait(min(self.lease / 3, BEAT_SECONDS)):
-            with self._lock:
-                mine = list(self._open)
-            if not mine:
-                continue
-            asked = time.monotonic()
-            try:
-                told = self.store.heartbeat(mine, self.worker, lease=self.lease)
-            except StoreUnavailable:
-                continue
-            self._until = asked + self.lease
-            with self._lock:
-                for job in mine:
-                    if job not in told:
-                        self._open.pop(job, None)
-                    elif told[job]:
-                        self._cancelled.add(job)
+            self.beat()
+
+    def beat(self) -> None:
+        """Prolong the leases, and hear which jobs are lost or shall be cancelled."""
+        with self._lock:
+            mine = list(self._open)
+        if not mine:
+            return
+        asked = time.monotonic()
+        try:
+            told = self.store.heartbeat(mine, self.worker, lease=self.lease)
+        except StoreUnavailable:
+            return
+        self._until = asked + self.lease
+        with self._lock:
+            for job in mine:
+                if job not in told:
+                    self._open.pop(job, None)
+                elif told[job]:
+                    self._cancelled.add(job)

@@ -120,7 +120,7 @@ class Served:
         self.worker = FakeWorker(self.store, self.results)
 
     def client(self, token: str | None = None, **options: Any) -> TestClient:
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        headers = {**options.pop("headers", {}), **({"Authorization": f"Bearer {token}"} if token else {})}
         values: dict[str, Any] = {"base_url": "http://localhost:8000", "client": ("127.0.0.1", 50000), **options}
         return TestClient(self.app, headers=headers, raise_server_exceptions=True, **values)
 
