@@ -28,6 +28,10 @@ ROLES = ("server", "api", "planner", "generator")
 """The processes of a server: the supervisor that was started, and those that it starts."""
 
 
+class NotReady(RuntimeError):  # noqa: N818
+    """The server ended, or did not answer in time; the text is its own reason, where it gave one."""
+
+
 class Server:
     """A server in ``folder`` with this many tokens, on a free port that it keeps. Its output goes to ``output.txt``."""
 
@@ -42,7 +46,11 @@ class Server:
 
     def __enter__(self) -> Self:
         self.start()
-        self.wait_ready()
+        try:
+            self.wait_ready()
+        except BaseException:
+            self.stop()
+            raise
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -97,12 +105,14 @@ class Server:
             return client.get("/readyz").status == 200
         return False
 
-    def wait_ready(self, patience: float = 180) -> None:
+    def wait_ready(self, patience: float = 600) -> None:
+        """Raises :class:`NotReady`."""
         given_up = time.monotonic() + patience
         while not self.ready():
             assert self._process is not None
             if self._process.poll() is not None or time.monotonic() > given_up:
-                raise RuntimeError(f"the server does not get ready:\n{self.output()[-4000:]}")
+                said = self.output().strip().splitlines()
+                raise NotReady(next((line for line in reversed(said) if "error:" in line), "\n".join(said[-20:])))
             time.sleep(0.2)
 
     def client(self, number: int, patience: float = 120) -> Client:
