@@ -113,7 +113,6 @@ class Cluster:
             "RAY_AUTH_TOKEN": secrets.token_hex(16),
             "RAY_USAGE_STATS_ENABLED": "0",
             "RAY_USAGE_STATS_REPORT_URL": "http://127.0.0.1:9/",
-            "RAY_raylet_start_wait_time_s": "300",
             "HOME": str(folder / "home"),
             "PYTHONPATH": str(folder / "python"),
             "DYSENVDM_HOME": os.environ.get("DYSENVDM_HOME", str(Path.home() / ".local/share/dysenvdm")),
