@@ -47,7 +47,7 @@ class Scaling:
 
     up: float = 5.0
     down: float = 120.0
-    look_back: float = 10.0
+    look_back: float = 15.0
 
 
 class Api:
@@ -189,14 +189,15 @@ def serve_on_ray(settings: Settings, address: str, say: Callable[[str], None], s
         raise UserError(f"--ray {address}: {' '.join(str(error).split())}") from None
     gpus = int(ray.cluster_resources().get("GPU", 0))
     say(f"Ray: {len(ray.nodes())} machines, {gpus} GPUs")
-    stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, lambda *_: stopping.set())
+        signal.signal(number, signal.default_int_handler)
     serve.start(proxy_location="HeadOnly", http_options=HTTPOptions(host=settings.host, port=settings.port))
     try:
-        serve.run(application(settings, gpus, scaling), name=APP, blocking=False)
+        serve.run(application(settings, gpus, scaling), name=APP)
         say(f"serving at http://{settings.host}:{settings.port} on Ray; Ctrl-C ends it")
-        stopping.wait()
+        signal.pause()
+    except KeyboardInterrupt:
+        say("ending ...")
     finally:
         if set(serve.status().applications) <= {APP}:
             serve.shutdown()

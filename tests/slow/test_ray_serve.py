@@ -16,8 +16,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import openai
 import psutil
 import pytest
 import yaml
@@ -29,8 +31,19 @@ from serving.jobs import Job, JobStore, Stage, Status
 from serving.results import Results
 from serving.settings import Settings
 from serving.store import open_store
+from tests.serving.api.conftest import TOKENS
+from tests.serving.api.test_openai_client import (
+    test_create_poll_download_list_remix_delete,
+    test_errors_are_the_clients_own,
+)
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(1200),
+    pytest.mark.filterwarnings("ignore:The Sora API is scheduled:DeprecationWarning"),
+]
+__all__ = ["test_create_poll_download_list_remix_delete", "test_errors_are_the_clients_own"]
+"""The API's own tests with the official client, on this server instead of their own."""
 
 HEAD, SECOND = "127.0.0.2", "127.0.0.3"
 SMALL = ("--num-gpus", "0", "--object-store-memory", "80000000")
@@ -98,7 +111,7 @@ class Cluster:
             folder=folder / "shared",
             database=postgres.url(),
             port=self.port,
-            tokens={"ann": secrets.token_hex(16)},
+            tokens=TOKENS,
             planners={"rules": {}},
             generators=2,
             max_batch=1,
@@ -113,6 +126,7 @@ class Cluster:
             "RAY_AUTH_TOKEN": secrets.token_hex(16),
             "RAY_USAGE_STATS_ENABLED": "0",
             "RAY_USAGE_STATS_REPORT_URL": "http://127.0.0.1:9/",
+            "RAY_worker_niceness": "0",
             "HOME": str(folder / "home"),
             "PYTHONPATH": str(folder / "python"),
             "DYSENVDM_HOME": os.environ.get("DYSENVDM_HOME", str(Path.home() / ".local/share/dysenvdm")),
@@ -150,7 +164,7 @@ class Cluster:
         return subprocess.run(command, env=given, capture_output=True, text=True, check=False)
 
     def client(self, patience: float = 120) -> Client:
-        return Client(f"http://127.0.0.1:{self.port}", self.settings.tokens["ann"], patience)
+        return Client(f"http://127.0.0.1:{self.port}", TOKENS["ben"], patience)
 
     def content(self, job: Job) -> bytes | None:
         path = Results(self.settings.folder).path(job, "video.mp4")
@@ -195,6 +209,17 @@ def store(cluster: Cluster) -> Iterator[JobStore]:
     opened.close()  # type: ignore[attr-defined]
 
 
+@pytest.fixture
+def served(cluster: Cluster, store: JobStore) -> SimpleNamespace:
+    return SimpleNamespace(settings=cluster.settings, store=store)
+
+
+@pytest.fixture
+def client(cluster: Cluster) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(base_url=f"http://127.0.0.1:{cluster.port}/v1", api_key=TOKENS["ann"], max_retries=0) as one:
+        yield one
+
+
 def work(number: int, steps: int = 2) -> dict[str, Any]:
     prompt = "A girl in a red coat walks to the box, then she jumps over it."
     return {"prompt": prompt, "planner": "rules", "seed": number, "num_inference_steps": steps}
@@ -217,6 +242,17 @@ def test_a_prompt_becomes_a_plan_and_a_video(cluster: Cluster, store: JobStore) 
     assert job is not None
     assert served.body == cluster.content(job)
     assert b"ftyp" in served.body[:16]
+
+
+def test_events_and_parts_of_a_video_come_through_rays_proxy(cluster: Cluster) -> None:
+    with cluster.client() as client:
+        video = client.create(work(1))
+        events = client.get(f"/v1/videos/{video}/events").body.decode()  # ends with the job
+        whole = client.get(f"/v1/videos/{video}/content").body
+        part = client.ask("GET", f"/v1/videos/{video}/content", headers={"Range": "bytes=4-11"})
+    assert "event: step" in events
+    assert "event: completed" in events
+    assert (part.status, part.body) == (206, whole[4:12])
 
 
 def test_who_has_no_token_is_let_into_neither_the_api_nor_the_cluster(cluster: Cluster) -> None:
