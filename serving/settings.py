@@ -51,7 +51,7 @@ class Settings(BaseModel):
     host: str = "127.0.0.1"
     port: int = Field(8000, ge=0, le=65535)
     folder: Path
-    database: str | None = None
+    database: str | None = Field(None, repr=False)
     tokens: dict[str, str] = Field(default_factory=dict, repr=False)
     allowed_hosts: tuple[str, ...] = ()
     """Names by which clients may call the server (the Host header); empty: this machine's own names without tokens,

@@ -348,8 +348,11 @@ def _first(connection: Connection, *where: ColumnElement[bool], lock: bool = Fal
 
 
 def _changed(connection: Connection, job: str, **values: Any) -> Job:
-    done = update(JOBS).where(JOBS.c.id == job).values(**values).returning(*_COLUMNS)
-    return _job(connection.execute(done).mappings().one())
+    change = update(JOBS).where(JOBS.c.id == job).values(**values)
+    if connection.dialect.update_returning:
+        return _job(connection.execute(change.returning(*_COLUMNS)).mappings().one())
+    connection.execute(change)  # SQLite before 3.35, which Red Hat 9 still has
+    return _job(connection.execute(select(*_COLUMNS).where(JOBS.c.id == job)).mappings().one())
 
 
 def _happened(connection: Connection, job: str, kind: str, data: Mapping[str, Any], now: float) -> None:
