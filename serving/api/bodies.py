@@ -32,9 +32,9 @@ def described(model: type[BaseModel], *, form: bool = False) -> dict[str, Any]:
 async def from_json(request: Request, model: type[M]) -> M:
     """The body as ``model``; raises :class:`ApiError`."""
     try:
-        data = json.loads(await request.body())
+        data = json.loads((await request.body()).decode("utf-8"))
     except (ValueError, RecursionError):
-        raise bad("the body is not valid JSON", None, "invalid_json") from None
+        raise bad("the body is not valid JSON in UTF-8", None, "invalid_json") from None
     if not isinstance(data, dict):
         raise bad("the body is not a JSON object", None, "invalid_json")
     return checked(model, data)

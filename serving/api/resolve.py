@@ -16,6 +16,8 @@ from serving.requests import PlanWork, VideoWork
 from serving.settings import Limits
 
 TICKS = 8
+PROMPTS = "prompts"
+"""The scene mode that has each frame read sentences of its moment."""
 NO_PLAN = "none"
 """What forms, which know no null, write for ``planner: null``."""
 
@@ -83,6 +85,8 @@ def remix(asked: Remix, of: Job, choices: Choices, owner: str) -> NewJob:
         graph = _graph(of.dsg)
     if graph is not None and asked.dsg is None and asked.ticks not in (None, graph.ticks):
         raise bad(f"ticks: the scene graph has {graph.ticks}; give a planner to plan anew", "ticks")
+    if before.input_reference is not None and asked.size not in (None, f"{before.width}x{before.height}"):
+        raise bad("size: the first frame was fitted to the video's; ask for a new video with the picture", "size")
     if asked.prompt is not None:
         kept["prompt"] = asked.prompt
     work = _work(asked, choices, kept, graph)
@@ -138,8 +142,25 @@ def _work(asked: VideoOptions, choices: Choices, kept: dict[str, Any], graph: Dy
         imagined_weight=_first(asked.imagined_weight, kept.get("imagined_weight"), 1.0),
         input_reference=kept.get("input_reference"),
     )
-    _check(work, facts, choices.limits, (width, height), graph)
+    _check(work, facts, choices.limits, (width, height))
+    _check_scene(work, facts, graph)
     return work
+
+
+def _check_scene(work: VideoWork, facts: ModelFacts, graph: DynamicSceneGraph | None) -> None:
+    """Hold what is to be shown against the frames that show it; raises :class:`ApiError`."""
+    planned = graph is not None or work.planner is not None
+    if graph is not None and len(graph.objects) + len(graph.facts) > facts.max_nodes:
+        count = len(graph.objects) + len(graph.facts)
+        raise bad(f"/dsg: {count} objects and facts; this model takes {facts.max_nodes}", "/dsg", "limit_exceeded")
+    if planned and work.num_frames < work.ticks:
+        raise bad(
+            f"num_frames: {work.num_frames} frames cannot show {work.ticks} ticks; give at least so many", "num_frames"
+        )
+    if work.scene_mode == PROMPTS and not planned:
+        raise bad("scene_mode: the sentences come from a scene graph; give a planner or a dsg", "scene_mode")
+    if work.scene_mode == PROMPTS and work.imagined_weight != 1:
+        raise bad("imagined_weight: sentences cannot be weighed; leave it out", "imagined_weight")
 
 
 def _first(*values: Any) -> Any:
@@ -199,9 +220,7 @@ def _scene_guidance(asked: VideoOptions, kept: dict[str, Any], guidance: float) 
     return guidance if own is None or own == kept["guidance_scale"] else float(own)
 
 
-def _check(
-    work: VideoWork, facts: ModelFacts, limits: Limits, size: tuple[int, int], graph: DynamicSceneGraph | None
-) -> None:
+def _check(work: VideoWork, facts: ModelFacts, limits: Limits, size: tuple[int, int]) -> None:
     """Hold the work against the model and the server's limits; raises :class:`ApiError` naming field and mend."""
     if work.num_frames % facts.frame_multiple:
         multiple = facts.frame_multiple
@@ -225,13 +244,6 @@ def _check(
             f"{work.cost}; this server takes up to {limits.cost} (frames x height x width x steps) a video",
             "size",
             "limit_exceeded",
-        )
-    if graph is not None and len(graph.objects) + len(graph.facts) > facts.max_nodes:
-        count = len(graph.objects) + len(graph.facts)
-        raise bad(f"/dsg: {count} objects and facts; this model takes {facts.max_nodes}", "/dsg", "limit_exceeded")
-    if (graph is not None or work.planner is not None) and work.num_frames < work.ticks:
-        raise bad(
-            f"num_frames: {work.num_frames} frames cannot show {work.ticks} ticks; give at least so many", "num_frames"
         )
     if work.negative_prompt and work.guidance_scale == 1:
         raise bad(

@@ -55,7 +55,9 @@ class VideoOptions(_Fields):
         None, max_length=MAX_PROMPT_CHARACTERS, pattern=r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$"
     )
     scheduler: Scheduler | None = None
-    scene_mode: SceneMode | None = None
+    scene_mode: SceneMode | Literal["prompts"] | None = Field(
+        None, description="prompts: each frame reads sentences of its moment instead of the scene graph"
+    )
     imagined_weight: Scale | None = Field(None, description="0 ignores what the planner imagined, 1 obeys it")
 
 

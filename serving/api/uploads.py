@@ -1,4 +1,4 @@
-"""The picture that comes with a video: decoded, checked, and encoded anew, so that only pixels of it are kept."""
+"""The picture that comes with a video: decoded, checked, and encoded anew in the video's size: only pixels are kept."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ def with_picture(context: Context, new: NewJob, content: bytes) -> NewJob:
 
 
 def encoded_anew(content: bytes, width: int, height: int) -> bytes:
-    """The picture as a PNG without anything else that was in the file.
+    """The picture as an RGB PNG of that size, transparent parts white, without anything else that was in the file: what
+    :func:`dysenvdm.generation.first_frame.read_image` makes of it.
 
     Raises :class:`ApiError` for what is no picture, has too many pixels, moves, or has another aspect than the video.
     """
@@ -57,7 +58,8 @@ def encoded_anew(content: bytes, width: int, height: int) -> bytes:
             f"{FIELD}: {upright.width}x{upright.height} has another aspect than the video's {width}x{height}; "
             f"crop it, or give a size", FIELD,
         )  # fmt: skip
-    fresh, made = Image.new("RGBA", upright.size), io.BytesIO()
-    fresh.paste(upright)
-    fresh.save(made, "PNG")
+    white = Image.new("RGBA", upright.size, "white")
+    fitted = Image.alpha_composite(white, upright).convert("RGB").resize((width, height), Image.Resampling.LANCZOS)
+    made = io.BytesIO()
+    fitted.save(made, "PNG")
     return made.getvalue()

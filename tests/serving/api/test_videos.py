@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from PIL import Image
 
 from dysenvdm.video import read_mp4
 from serving.jobs import JobError, Stage
@@ -118,8 +119,10 @@ WRONG = [
     ({"prompt": "x", "seconds": "2", "num_frames": 16}, "seconds", "conflicting_fields", "either"),
     ({"prompt": "x", "seconds": "0"}, "seconds", "invalid_value", "more than 0"),
     ({"prompt": "x", "num_inference_steps": 101}, "num_inference_steps", "limit_exceeded", "100"),
-    ({"prompt": "x", "num_frames": 256, "size": "1024x1024"}, "size", "limit_exceeded", "cost"),
+    ({"prompt": "x", "num_frames": 256, "size": "1024x1024", "num_inference_steps": 99}, "size", "limit_exceeded", "99"),
     ({"prompt": "x", "guidance_scale": 1, "negative_prompt": "rain"}, "negative_prompt", "invalid_value", "no effect"),
+    ({"prompt": "x", "planner": None, "scene_mode": "prompts"}, "scene_mode", "invalid_value", "planner or a dsg"),
+    ({"prompt": "x", "scene_mode": "prompts", "imagined_weight": 2}, "imagined_weight", "invalid_value", "weighed"),
     ({"prompt": "x", "seed": -1}, "seed", "invalid_value", "greater than or equal"),
     ({"prompt": "x", "scheduler": "euler"}, "scheduler", "invalid_value", "unipc"),
     ({"prompt": "x", "colour": 1}, "colour", "unknown_field", "no such field"),
@@ -309,7 +312,14 @@ def test_a_form_with_a_picture_as_openais_client_sends_it(served: Served) -> Non
     assert job is not None
     upload = served.results.upload(job.request["input_reference"])
     assert upload is not None
-    assert upload.read_bytes().startswith(b"\x89PNG")
+    with Image.open(upload) as kept:
+        assert (kept.format, kept.size, kept.getpixel((5, 5))) == ("PNG", (64, 64), (254, 0, 0))
+    other = client.post(f"/v1/videos/{job.id}/remix", json={"size": "128x128"})
+    assert (other.status_code, error(other)["param"]) == (400, "size")
+    again = client.post(f"/v1/videos/{job.id}/remix", json={"prompt": "a cat"})
+    changed = served.store.get(again.json()["id"])
+    assert changed is not None
+    assert changed.request["input_reference"] == job.request["input_reference"]
     assert (job.batch_key, job.request["num_inference_steps"], job.request["planner"]) == (None, 3, None)
 
 
