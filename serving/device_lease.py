@@ -38,9 +38,9 @@ class DeviceLease:
         self._folder, self._clock = folder, clock
         folder.mkdir(parents=True, exist_ok=True)
         self.me = Party(name=name)
-        self._alive = os.open(self._lock_of(name), os.O_RDWR | os.O_CREAT, 0o600)
-        fcntl.flock(self._alive, fcntl.LOCK_EX | fcntl.LOCK_NB)
         with self._together():
+            self._alive = os.open(self._lock_of(name), os.O_RDWR | os.O_CREAT, 0o600)
+            fcntl.flock(self._alive, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._write()
 
     def close(self) -> None:
@@ -50,15 +50,18 @@ class DeviceLease:
             self._lock_of(self.me.name).unlink(missing_ok=True)
         os.close(self._alive)
 
-    def request(self, need: int | None) -> Answer:
-        """Ask to work with ``need`` bytes at most (None: unknown, so alone). Ask again until it is granted, or
-        :meth:`withdraw`; the wait counts from the first time. Raises :class:`serving.sharing.DeviceTooSmall`."""
+    def request(self, need: int | None, *, idle: int = 0) -> Answer:
+        """Ask to work with ``need`` bytes at most (None: unknown, so alone); ``idle`` is held until then.
+
+        Ask again until it is granted, or :meth:`withdraw`; the wait counts from the first time. Raises
+        :class:`serving.sharing.DeviceTooSmall`.
+        """
         now = self._clock()
         with self._together():
             want = Want(need=need, since=self.me.want.since if self.me.want else now)
             asking = self.me.model_copy(update={"want": want})
-            if asking.level == Level.WORKING:  # it asks for more, so it does not work at the moment
-                asking = asking.model_copy(update={"level": Level.IDLE, "held": asking.idle})
+            if asking.level >= Level.IDLE:  # who asks does not work at the moment
+                asking = asking.model_copy(update={"level": Level.IDLE, "held": idle, "idle": idle})
             told = answer(
                 asking, self._others(), budget=self.budget, sharing=self.sharing, now=now, patience=self.patience
             )

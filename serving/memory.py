@@ -53,8 +53,8 @@ class MainMemory:
 class GpuMemory:
     """What torch's allocator reserved on the first visible GPU, and what the process holds there besides.
 
-    ``besides`` (the driver's context, above all) is known once :meth:`settle` was called while nobody else of ours was
-    on the device; what strangers hold there counts as ours then, for we cannot have it either.
+    ``besides`` (the driver's context, above all) is found by :meth:`settle`; what strangers hold there counts as ours
+    where we are alone otherwise, for we cannot have it either.
     """
 
     def __init__(self) -> None:
@@ -77,12 +77,16 @@ class GpuMemory:
 
         return int(torch.cuda.max_memory_reserved()) + self.besides if _cuda_in_use() else 0
 
-    def settle(self) -> None:
+    def settle(self, *, alone: bool, known: int | None) -> None:
+        """Find what is held besides, after the first model was loaded; ``known``: what loading took when it was
+        measured."""
         import torch
 
-        if _cuda_in_use() and not self.besides:
-            free, total = torch.cuda.mem_get_info()
-            self.besides = max(0, total - free - int(torch.cuda.memory_reserved()))
+        if not _cuda_in_use() or self.besides:
+            return
+        reserved = int(torch.cuda.memory_reserved())
+        free, total = torch.cuda.mem_get_info() if alone else (0, 0)
+        self.besides = max(0, (total - free if alone else known or 0) - reserved)
 
 
 def _cuda_in_use() -> bool:

@@ -11,13 +11,16 @@ import socket
 import sys
 import threading
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from planners.dsg import UserError
 from serving.devices import Device
 from serving.settings import Settings
+
+if TYPE_CHECKING:
+    from serving.workers.worker import Worker
 
 Role = Literal["api", "planner", "generator"]
 
@@ -89,7 +92,7 @@ def run_worker(order: Order) -> int:
     from serving.store import open_store
     from serving.workers.generating import GeneratorWorker
     from serving.workers.planning import PlannerWorker
-    from serving.workers.worker import Unloaded, Worker, Workplace
+    from serving.workers.worker import Unloaded, Workplace
 
     assert order.device is not None
     settings, device = order.settings, order.device
@@ -127,19 +130,15 @@ def device_folder(folder: Path, device: Device) -> Path:
     return folder / "devices" / socket.gethostname() / device.key
 
 
-def _stop(worker: object) -> None:
-    from serving.workers.worker import Worker
-
-    assert isinstance(worker, Worker)
+def _stop(worker: Worker) -> None:
     worker.stop()
-    threading.Timer(GRACE_SECONDS, _give_up, (worker,)).start()
+    timer = threading.Timer(GRACE_SECONDS, _give_up, (worker,))
+    timer.daemon = True
+    timer.start()
 
 
-def _give_up(worker: object) -> None:
+def _give_up(worker: Worker) -> None:
     """What is under way does not stop: give its jobs back and end."""
-    from serving.workers.worker import Worker
-
-    assert isinstance(worker, Worker)
     if worker.held is not None:
         worker.held.release([job.id for job in worker.held.alive()])
     os._exit(0)

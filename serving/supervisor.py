@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from dysenvdm import model_facts
 from dysenvdm.generation.loading import used_models
 from planners import plugins
 from planners.dsg import UserError
@@ -49,6 +50,7 @@ def check(settings: Settings) -> None:
         planner_folders(name, options)
     for given in offers.models(settings).values():
         used_models(given)
+        model_facts.facts(given)
 
 
 def listen(settings: Settings) -> socket.socket:

@@ -28,6 +28,7 @@ _AMOUNT = re.compile(r"([0-9]+(?:\.[0-9]+)?) *([kmgt]?)(?:i?b)?", re.IGNORECASE)
 
 
 def _option(name: str, help: str, panel: str, **more: Any) -> Any:
+    """An option whose default stands in ``help``: None says that it was not given, so that a file may."""
     return typer.Option(name, help=help, rich_help_panel=panel, show_default=False, **more)
 
 
@@ -37,10 +38,10 @@ def serve(
         Path | None, typer.Option("--config", metavar="FILE", help="Settings as YAML; options go before it.")
     ] = None,
     folder: Annotated[
-        Path | None, _option("--folder", "Where jobs and results are kept [dysenvdm-server].", KEEPING)
+        Path | None, _option("--folder", "Where jobs and results are kept (dysenvdm-server).", KEEPING)
     ] = None,
     host: Annotated[str | None, _option("--host", "Address; any but this machine's demands tokens.", NETWORK)] = None,
-    port: Annotated[int | None, _option("--port", "Port [8000]; 0: any that is free.", NETWORK)] = None,
+    port: Annotated[int | None, _option("--port", "Port (8000); 0: any that is free.", NETWORK)] = None,
     tokens: Annotated[
         Path | None,
         _option("--tokens", f"File of lines NAME=TOKEN; or set {TOKENS}.", NETWORK, metavar="FILE"),
@@ -51,7 +52,7 @@ def serve(
     ] = None,
     planner: Annotated[
         list[str] | None,
-        _option("--planner", "A planner to offer, the first one the default [smollm2, rules].", MODELS),
+        _option("--planner", "A planner to offer, the first one the default (smollm2, rules).", MODELS),
     ] = None,
     planner_option: Annotated[
         list[str] | None,
@@ -65,24 +66,24 @@ def serve(
         list[str] | None,
         _option("--model", "A video model to offer, name or folder, the first one the default.", MODELS),
     ] = None,
-    generators: Annotated[int | None, _option("--generators", "Generator workers, one per GPU [1].", MODELS)] = None,
+    generators: Annotated[int | None, _option("--generators", "Generator workers, one per GPU (1).", MODELS)] = None,
     max_batch: Annotated[
-        int | None, _option("--max-batch", "Compatible videos made together at most [4].", MODELS)
+        int | None, _option("--max-batch", "Compatible videos made together at most (4).", MODELS)
     ] = None,
     sharing: Annotated[
         str | None,
-        _option("--sharing", "Planner and generator on one device: auto, coexist, sleep or unload [auto].", MEMORY),
+        _option("--sharing", "Planner and generator on one device: auto, coexist, sleep or unload (auto).", MEMORY),
     ] = None,
     memory: Annotated[
         str | None,
-        _option("--memory", "What they may use of the device together [all], as 20GiB.", MEMORY, metavar="AMOUNT"),
+        _option("--memory", "What they may use of the device together (all), as 20GiB.", MEMORY, metavar="AMOUNT"),
     ] = None,
     database: Annotated[
         str | None,
-        _option("--database", "SQLAlchemy URL of the job store [SQLite in the folder].", KEEPING, metavar="URL"),
+        _option("--database", "SQLAlchemy URL of the job store (SQLite in the folder).", KEEPING, metavar="URL"),
     ] = None,
     keep_hours: Annotated[
-        float | None, _option("--keep-hours", "Delete results after so long [168]; 0: never.", KEEPING)
+        float | None, _option("--keep-hours", "Delete results after so long (168); 0: never.", KEEPING)
     ] = None,
     disk_quota: Annotated[
         str | None,

@@ -67,6 +67,8 @@ class Worker(ABC):
         self.stopping = threading.Event()
         self.held: Holding | None = None
         self._loaded: dict[str, Loaded] = {}
+        self._rested = 0
+        self._asleep = False
 
     # -- what the two kinds do their own way -----------------------------------------------------------------------
 
@@ -161,20 +163,32 @@ class Worker(ABC):
         amount = max(0, self.place.gauge.peak() - before)
         if known is None or amount > known:
             loaded.measured = loaded.measured.with_work(size, amount)
-            self.place.measurements.write(loaded.measured, loaded.identity)
+            try:
+                self.place.measurements.write(loaded.measured, loaded.identity)
+            except (OSError, UserError) as error:  # a full disk: it is measured again after the next start
+                self.say(f"what {name} takes was not written down: {error}")
+            if known is None:
+                self.say(
+                    f"{name} takes {said(loaded.measured.loaded)}, and {said(amount)} more for work of size {size}"
+                )
 
     def need(self, name: str, size: int | None) -> int | None:
         """Bytes at most while work of this size (None: as much as there ever was) is done; None where unknown."""
-        rest = self._resting()
+        rest = self._rested if self._asleep else self._resting()
         if not self.counts(name):
             return rest
+        found = self._measured(name, size)
+        return found and rest + found[1] + (0 if name in self._loaded else found[0])
+
+    def _measured(self, name: str, size: int | None) -> tuple[int, int] | None:
+        """What the model takes, loaded and for work of this size besides."""
         held = self._loaded.get(name)
         measured = held.measured if held else self.place.measurements.read(self.what(name), self._identity(name))
         if measured is None or not measured.working:
             return None
         work = measured.work(max(measured.working) if size is None else size)
         assert work is not None
-        return rest + work + (0 if held else measured.loaded)
+        return measured.loaded, work
 
     def what(self, name: str) -> str:
         return f"{self.role} {Path(name).name}"
@@ -195,19 +209,20 @@ class Worker(ABC):
 
     def _granted(self, name: str, size: int | None) -> bool:
         lease = self.place.lease
-        asleep = lease.me.level == Level.ASLEEP
         try:
-            told = lease.request(self._checked_need(name, size))
+            told = lease.request(self._checked_need(name, size), idle=self._resting())
         except DeviceTooSmall as error:
             lease.withdraw()
-            if self._loaded and name not in self._loaded:
-                raise Unloaded from None  # it may fit without the other models that this process has loaded
+            fresh = self._measured(name, size)
+            if self._loaded and fresh and sum(fresh) <= lease.budget:
+                raise Unloaded from None  # it fits without other models, and what libraries do not give back
             if size is None:  # what is known is of bigger work than is asked for now
                 return self._granted(name, 1)
             raise UserError(f"{self.what(name)}: {error}") from None
-        if told.granted and asleep:
+        if told.granted and self._asleep:
             for loaded in self._loaded.values():
                 self.wake(loaded.model)
+            self._asleep = False
         if told.down is not None:
             lease.withdraw()
             self._come_down(told.down)
@@ -223,9 +238,13 @@ class Worker(ABC):
         return need
 
     def _rest(self) -> None:
+        if self._asleep:  # it came down for others before it had a turn
+            self.place.lease.withdraw()
+            return
         gauge = self.place.gauge
         gauge.reset_peak()
-        self.place.lease.rest(self._resting(), gauge.besides if isinstance(gauge, GpuMemory) else None)
+        self._rested = self._resting()
+        self.place.lease.rest(self._rested, gauge.besides if isinstance(gauge, GpuMemory) else None)
 
     def _resting(self) -> int:
         """What the process holds of the device while it does not work."""
@@ -237,6 +256,7 @@ class Worker(ABC):
         if level == Level.ASLEEP and self.place.lease.me.asleep is not None:
             for loaded in self._loaded.values():
                 self.sleep(loaded.model)
+            self._asleep = True
             self.place.lease.sleep()
         elif self._loaded:
             self.say("unloads, others need the device")
@@ -259,8 +279,8 @@ class Worker(ABC):
             self.say(f"loads {name}: up to {said(known.peak)} of {said(lease.budget)}")
         before = self._resting()
         model = self.load(name)
-        if isinstance(gauge, GpuMemory) and lease.me.held == lease.budget:
-            gauge.settle()
+        if isinstance(gauge, GpuMemory):
+            gauge.settle(alone=lease.me.held == lease.budget, known=known.loaded if known else None)
         taken = max(0, gauge.held() - before)
         measured = known or Measured(what=what, device=self.place.device, loaded=taken)
         return Loaded(model, measured.model_copy(update={"loaded": max(taken, measured.loaded)}), identity)

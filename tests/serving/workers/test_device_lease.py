@@ -44,12 +44,12 @@ def test_two_that_fit_work_at_once_and_two_that_do_not_in_turns(tmp_path: Path, 
     assert planner.request(4 * GIB).granted
     assert generator.request(4 * GIB).granted
     generator.rest(3 * GIB)
-    assert not generator.request(5 * GIB).granted
+    assert not generator.request(5 * GIB, idle=3 * GIB).granted
     planner.rest(3 * GIB)
-    assert generator.request(5 * GIB).granted
-    assert not planner.request(4 * GIB).granted
+    assert generator.request(5 * GIB, idle=3 * GIB).granted
+    assert not planner.request(4 * GIB, idle=3 * GIB).granted
     generator.rest(3 * GIB)
-    assert planner.request(4 * GIB).granted
+    assert planner.request(4 * GIB, idle=3 * GIB).granted
 
 
 def test_the_switch_planner_to_generator_and_back(tmp_path: Path, clock: Clock) -> None:
@@ -57,11 +57,11 @@ def test_the_switch_planner_to_generator_and_back(tmp_path: Path, clock: Clock) 
     assert planner.request(6 * GIB).granted
     planner.rest(5 * GIB)
     assert not generator.request(6 * GIB).granted
-    assert planner.request(6 * GIB).granted  # it has work, and the other has not waited long
+    assert planner.request(6 * GIB, idle=5 * GIB).granted  # it has work, and the other has not waited long
     planner.rest(5 * GIB)
     assert planner.asked() == Level.GONE  # it has none
     clock.now += 31
-    assert planner.request(6 * GIB).down == Level.GONE  # it has work, but the other has waited long
+    assert planner.request(6 * GIB, idle=5 * GIB).down == Level.GONE  # it has work, but the other has waited long
     planner.withdraw()
     planner.gone()
     assert generator.request(6 * GIB).granted
@@ -89,6 +89,16 @@ def test_who_asks_for_more_does_not_keep_what_it_has(tmp_path: Path, clock: Cloc
     clock.now += 1
     assert not generator.request(6 * GIB).granted
     assert planner.request(6 * GIB).granted
+
+
+def test_who_asks_again_is_seen_with_what_it_has_loaded_meanwhile(tmp_path: Path, clock: Clock) -> None:
+    planner, generator = (lease(tmp_path, name, clock) for name in ("planner", "generator"))
+    assert planner.request(6 * GIB).granted
+    assert not generator.request(6 * GIB).granted
+    assert planner.request(7 * GIB, idle=5 * GIB).granted  # a second batch, nobody having waited long
+    clock.now += 31
+    assert planner.request(7 * GIB, idle=5 * GIB).down == Level.GONE
+    assert not generator.request(6 * GIB).granted  # for the planner has not come down yet
 
 
 def test_a_refusal_leaves_nothing_behind(tmp_path: Path, clock: Clock) -> None:
