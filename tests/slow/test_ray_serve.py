@@ -264,7 +264,7 @@ def test_who_has_no_token_is_let_into_neither_the_api_nor_the_cluster(cluster: C
 def test_more_work_brings_another_generator_and_a_lost_node_loses_no_job(cluster: Cluster, store: JobStore) -> None:
     with cluster.client() as client:
         before = [job.id for kind in ("plan", "video") for job in store.list(kind=kind, limit=1000).jobs]  # type: ignore[arg-type]
-        accepted = [client.create(work(number, steps=12)) for number in range(14)]
+        accepted = [client.create(work(number, steps=12)) for number in range(8)]
         wait_for("a second generator", lambda: len(at_work(store)) == 2)
         cluster.second.kill()
         assert set(client.wait(accepted, every=0.5).values()) == {"completed"}
