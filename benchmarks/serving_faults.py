@@ -95,14 +95,13 @@ class Trial:
         with self.server.client(0) as client:
             client.wait(ids, every=0.2)
 
-    def strike(self, row: Row, role: str, wait: float, strike: Callable[[], None], jobs: int) -> None:
-        """Ask for jobs, wait, strike, and watch until they have ended."""
+    def strike(self, row: Row, role: str, wait: float, strike: Callable[[], float], jobs: int) -> None:
+        """Ask for jobs, wait, strike, and watch until they have ended; ``strike`` says since when time counts."""
         row.times += 1
         ids = self.ask(row.fault, jobs)
         self.await_stage(ids, role)
         time.sleep(wait)
-        strike()
-        at = time.time()
+        at = strike()
         self.server.wait_ready()
         row.answered.append(time.time() - at)
         if worked := self.worked(ids, role, at):
@@ -155,15 +154,17 @@ def kills(
     for number in range(times):
         role = roles[number % len(roles)]
 
-        def strike(role: str = role) -> None:
+        def strike(role: str = role) -> float:
+            at = time.time()
             if role == "postgres":
                 assert postgres is not None
                 postgres.kill()
                 postgres.start()
-                return
+                return at
             assert trial.server.kill(role), f"no process of the role {role} came"
             if role == "server":
                 trial.server.start()
+            return at
 
         trial.strike(rows[role], role, draw.uniform(0, span), strike, jobs)
         print(f"{number + 1} of {times}: {NAMES[role]}, all ended after {rows[role].ended[-1]:.1f} s", file=sys.stderr)
@@ -174,12 +175,13 @@ def full_disk(trial: Trial, folder: Path, seconds: float, jobs: int) -> Row:
     """Fill the disk under a server's folder while it makes videos, for so long; then make room again."""
     row, ballast = Row("a full disk"), folder / "ballast"
 
-    def fill() -> None:
+    def fill() -> float:
         with ballast.open("wb", buffering=0) as file, suppress(OSError):
             while True:
                 file.write(bytes(4096))
         time.sleep(seconds)
         ballast.unlink()
+        return time.time()
 
     trial.strike(row, "generator", 0, fill, jobs)
     trial.wait(trial.ask(row.fault))
