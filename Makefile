@@ -63,9 +63,11 @@ bench-serving: $(VENV)/.dev models  ## the server under load, struck by faults, 
 	$(BIN)/python -m benchmarks.serving_lease $(LEASE) || status=1; \
 	exit $$status
 
-docs: $(VENV)/.dev  ## write docs/cli.md and the keys of docs/recipes.md anew from the code
+docs: $(VENV)/.dev  ## write the pages that are made from the code, and the site to read offline: out/site/index.html
 	$(BIN)/python -m dysenvdm.cli.reference docs/cli.md
 	$(BIN)/python -m dysenvdm.cli.recipe_reference docs/recipes.md
+	$(BIN)/python -m dysenvdm.cli.schema_reference docs/dsg.schema.json
+	$(BIN)/python -m mkdocs build --quiet --strict
 
 vllm-cpu: $(VENV)/.vllm  ## vLLM for machines without a GPU
 

@@ -6,6 +6,7 @@ Letters: ``f`` frame, ``h w`` pixels, 3 colour channels.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,13 @@ import numpy as np
 from av.error import FFmpegError
 from einops import repeat
 from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
 
 from dysenvdm.files import written_whole
 from dysenvdm.sheet import contact_sheet
 from planners.dsg import UserError
 
-__all__ = ["Frames", "contact_sheet", "read_mp4", "read_recipe", "upscaled", "write_mp4"]
+__all__ = ["Frames", "contact_sheet", "read_mp4", "read_recipe", "shown_frames", "upscaled", "write_mp4"]
 
 Frames = NDArray[np.uint8]
 
@@ -79,3 +81,29 @@ def read_recipe(path: str | Path) -> dict[str, Any]:
 def upscaled(frames: Frames, scale: int) -> Frames:
     """Every pixel of ``frames`` (f, h, w, 3) as a block of ``scale`` x ``scale``: (f, scale h, scale w, 3)."""
     return repeat(frames, "f h w c -> f (h y) (w x) c", y=scale, x=scale)
+
+
+def labelled(frames: Frames, text: str) -> Frames:
+    """``frames`` (f h w 3) with ``text`` in a dark bar along the lower edge of each; raises :class:`UserError` where
+    it does not fit."""
+    _, height, width, _ = frames.shape
+    font = ImageFont.load_default(max(8, height // 24))
+    left, top, right, bottom = font.getbbox(text)
+    margin = max(1, int(bottom - top) // 4)
+    bar = int(bottom - top) + 1 + 2 * margin
+    if right - left + 2 * margin > width or bar > height // 3:
+        raise UserError(
+            f"--label {text!r}: {round(right - left)} pixels wide, the frames have {width}; shorten it or raise --scale"
+        )
+    picture = Image.new("RGB", (width, bar), (0, 0, 0))
+    ImageDraw.Draw(picture).text((margin - left, margin - top), text, font=font, fill=(255, 255, 255))
+    written = frames.copy()
+    written[:, height - bar :] = (frames[:, height - bar :] // 3 + np.asarray(picture)[None] * (2 / 3)).astype(np.uint8)
+    return written
+
+
+def shown_frames(frames: Frames, recipe: Mapping[str, Any]) -> Frames:
+    """What a video's file shows of the frames (f h w 3) that the model made: enlarged, and labelled where the recipe
+    says so."""
+    large = upscaled(frames, recipe["scale"])
+    return labelled(large, recipe["label"]) if recipe.get("label") else large

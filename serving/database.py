@@ -35,7 +35,7 @@ class Database:
     workers on hosts whose clocks differ agree on when a lease ends. Raises :class:`UserError`.
     """
 
-    def __init__(self, url: str, clock: Clock | None = None) -> None:
+    def __init__(self, url: str | URL, clock: Clock | None = None) -> None:
         self.url = _checked(url)
         self.postgres = self.url.get_backend_name() == "postgresql"
         self._clock = clock or (None if self.postgres else time.time)
@@ -115,7 +115,7 @@ class Database:
                 connection.execute(insert(SCHEMA).values(version=VERSION))
 
 
-def _checked(url: str) -> URL:
+def _checked(url: str | URL) -> URL:
     try:
         parsed = make_url(url)
     except sql.ArgumentError:

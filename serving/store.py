@@ -12,7 +12,7 @@ import secrets
 from collections.abc import Mapping, Sequence, Set
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, and_, delete, func, insert, or_, select, update
+from sqlalchemy import URL, Connection, RowMapping, and_, delete, func, insert, or_, select, update
 
 from dysenvdm.files import disk_trouble
 from serving.database import Clock, Database
@@ -26,16 +26,29 @@ from serving.jobs import (
     NewJob,
     Page,
     Quota,
-    QuotaExceeded,
     Stage,
     Status,
+)
+from serving.rows import (
+    COLUMNS,
+    STORED,
+    UNDER_WAY,
+    as_job,
+    changed,
+    check_quota,
+    failed,
+    finished,
+    first,
+    folded,
+    happened,
+    is_held,
+    owned,
+    put_back,
+    visible,
 )
 from serving.settings import Settings
 from serving.tables import EVENTS, JOBS
 from serving.turns import pick
-
-_UNDER_WAY = (Status.QUEUED, Status.IN_PROGRESS)
-_COLUMNS = [JOBS.c[name] for name in Job.model_fields]
 
 
 def open_store(settings: Settings, clock: Clock | None = None) -> JobStore:
@@ -44,11 +57,11 @@ def open_store(settings: Settings, clock: Clock | None = None) -> JobStore:
     ``clock`` gives seconds since the epoch (tests). Every process opens its own, after it was forked. Raises
     :class:`planners.dsg.UserError` where the database cannot be used or is of a newer version.
     """
-    url = settings.database
+    url: str | URL | None = settings.database
     if url is None:
         with disk_trouble(settings.folder):
             settings.folder.mkdir(parents=True, exist_ok=True)
-        url = f"sqlite:///{(settings.folder / 'jobs.sqlite').absolute()}"
+        url = URL.create("sqlite", database=str((settings.folder / "jobs.sqlite").absolute()))
     keep = None if settings.keep_hours is None else settings.keep_hours * 3600
     return SqlStore(Database(url, clock), attempts=settings.attempts, keep_seconds=keep)
 
@@ -73,27 +86,27 @@ class SqlStore:
         with self._database.writing() as connection:
             self._database.add_in_turn(connection, new.owner)
             if new.idempotency_key is not None:
-                known = _first(connection, JOBS.c.owner == new.owner, JOBS.c.idempotency_key == new.idempotency_key)
+                known = first(connection, JOBS.c.owner == new.owner, JOBS.c.idempotency_key == new.idempotency_key)
                 if known is not None:
-                    return _job(known), False
+                    return as_job(known), False
             if quota is not None:
-                _check_quota(connection, new, quota)
+                check_quota(connection, new, quota)
             now = self._database.now(connection)
             job = Job(**dict(new), id=f"{new.kind}_{secrets.token_hex(16)}", status=Status.QUEUED, created_at=now)
             row = job.model_dump() | {
                 "waits_for": job.stage,
-                "words": _folded(str(job.request.get("prompt", ""))),
+                "words": folded(str(job.request.get("prompt", ""))),
                 "upload": job.request.get("input_reference"),
                 "deleted": False,
             }
             connection.execute(insert(JOBS).values(row))
-            _happened(connection, job.id, "queued", {}, now)
+            happened(connection, job.id, "queued", {}, now)
             return job, True
 
     def get(self, job: str, owner: str | None = None) -> Job | None:
         with self._database.reading() as connection:
-            row = _first(connection, JOBS.c.id == job, *_visible(owner))
-        return None if row is None else _job(row)
+            row = first(connection, JOBS.c.id == job, *visible(owner))
+        return None if row is None else as_job(row)
 
     def list(
         self,
@@ -106,41 +119,41 @@ class SqlStore:
         search: str | None = None,
         statuses: Sequence[Status] = (),
     ) -> Page:
-        where = [JOBS.c.kind == kind, *_visible(owner)]
-        where += [JOBS.c.words.contains(word, autoescape=True) for word in _folded(search or "").split()]
+        where = [JOBS.c.kind == kind, *visible(owner)]
+        where += [JOBS.c.words.contains(word, autoescape=True) for word in folded(search or "").split()]
         if statuses:
             where.append(JOBS.c.status.in_(statuses))
         with self._database.reading() as connection:
             if after is not None:
-                seen = select(JOBS.c.number).where(JOBS.c.id == after, *_owned(owner))
+                seen = select(JOBS.c.number).where(JOBS.c.id == after, *owned(owner))
                 number = connection.scalar(seen)
                 if number is None:
                     raise LookupError(after)
                 where.append(JOBS.c.number > number if order == "asc" else JOBS.c.number < number)
             by = JOBS.c.number.asc() if order == "asc" else JOBS.c.number.desc()
-            found = connection.execute(select(*_COLUMNS).where(*where).order_by(by).limit(limit + 1)).mappings().all()
-        return Page(jobs=[_job(row) for row in found[:limit]], more=len(found) > limit)
+            found = connection.execute(select(*COLUMNS).where(*where).order_by(by).limit(limit + 1)).mappings().all()
+        return Page(jobs=[as_job(row) for row in found[:limit]], more=len(found) > limit)
 
     def cancel(self, job: str, owner: str | None = None) -> Job | None:
         with self._database.writing() as connection:
-            row = _first(connection, JOBS.c.id == job, *_visible(owner), lock=True)
+            row = first(connection, JOBS.c.id == job, *visible(owner), lock=True)
             if row is None or Status(row["status"]).final:
-                return None if row is None else _job(row)
+                return None if row is None else as_job(row)
             now = self._database.now(connection)
-            if _held(row, now):
-                return _changed(connection, job, cancel_requested=True)
-            return _finished(connection, job, Status.CANCELLED, now, cancel_requested=True)
+            if is_held(row, now):
+                return changed(connection, job, cancel_requested=True)
+            return finished(connection, job, Status.CANCELLED, now, cancel_requested=True)
 
     def delete(self, job: str, owner: str | None = None) -> Job | None:
         with self._database.writing() as connection:
-            row = _first(connection, JOBS.c.id == job, *_visible(owner), lock=True)
+            row = first(connection, JOBS.c.id == job, *visible(owner), lock=True)
             if row is None:
                 return None
-            last = _job(row)
+            last = as_job(row)
             if not last.status.final:
-                last = _finished(connection, job, Status.CANCELLED, self._database.now(connection))
+                last = finished(connection, job, Status.CANCELLED, self._database.now(connection))
             nothing = dict.fromkeys(("dsg", "plan", "result", "error", "upload", "batch_key", "idempotency_key"))
-            _changed(connection, job, deleted=True, request={}, words="", worker=None, **nothing)
+            changed(connection, job, deleted=True, request={}, words="", worker=None, **nothing)
             connection.execute(delete(EVENTS).where(EVENTS.c.job == job))
             return last
 
@@ -157,9 +170,9 @@ class SqlStore:
             for row in pick(connection, stage, limit):
                 now = self._database.now(connection)
                 attempt = row["attempts"] + 1
-                _happened(connection, row["id"], "claimed", {"stage": stage, "attempt": attempt}, now)
+                happened(connection, row["id"], "claimed", {"stage": stage, "attempt": attempt}, now)
                 claimed.append(
-                    _changed(
+                    changed(
                         connection,
                         row["id"],
                         status=Status.IN_PROGRESS,
@@ -184,54 +197,54 @@ class SqlStore:
     def report(self, job: str, worker: str, kind: str, data: Mapping[str, Any], progress: float | None = None) -> None:
         with self._database.writing(durable=False) as connection:
             row, now = self._mine(connection, job, worker)
-            _happened(connection, job, kind, data, now)
+            happened(connection, job, kind, data, now)
             if progress is not None and progress > row["progress"]:
-                _changed(connection, job, progress=min(progress, max(99.0, row["progress"])))
+                changed(connection, job, progress=min(progress, max(99.0, row["progress"])))
 
     def planned(self, job: str, worker: str, dsg: Mapping[str, Any], plan: Mapping[str, Any]) -> Job:
         with self._database.writing() as connection:
             row, now = self._mine(connection, job, worker)
-            _changed(connection, job, dsg=dict(dsg), plan=dict(plan))
+            changed(connection, job, dsg=dict(dsg), plan=dict(plan))
             if row["kind"] == "plan":
-                return _finished(connection, job, Status.COMPLETED, now, progress=100.0)
+                return finished(connection, job, Status.COMPLETED, now, progress=100.0)
             if row["cancel_requested"]:
-                return _finished(connection, job, Status.CANCELLED, now)
-            _happened(connection, job, "stage", {"stage": Stage.GENERATE}, now)
-            return _waiting(connection, job, Stage.GENERATE, attempts=0)
+                return finished(connection, job, Status.CANCELLED, now)
+            happened(connection, job, "stage", {"stage": Stage.GENERATE}, now)
+            return put_back(connection, job, Stage.GENERATE, attempts=0)
 
     def complete(self, job: str, worker: str, result: Mapping[str, Any], *, expires_at: float | None = None) -> Job:
         with self._database.writing() as connection:
-            done = _first(
+            done = first(
                 connection, JOBS.c.id == job, JOBS.c.worker == worker, JOBS.c.status == Status.COMPLETED, lock=True
             )
             if done is not None:
-                return _job(done)
+                return as_job(done)
             _, now = self._mine(connection, job, worker)
             if expires_at is None and self._keep_seconds is not None:
                 expires_at = now + self._keep_seconds
-            return _finished(
+            return finished(
                 connection, job, Status.COMPLETED, now, progress=100.0, result=dict(result), expires_at=expires_at
             )
 
     def fail(self, job: str, worker: str, error: JobError, *, again: bool = False) -> Job:
         with self._database.writing() as connection:
             row, now = self._mine(connection, job, worker)
-            return self._again_or_failed(connection, row, error, now) if again else _failed(connection, job, error, now)
+            return self._again_or_failed(connection, row, error, now) if again else failed(connection, job, error, now)
 
     def stopped(self, job: str, worker: str) -> Job:
         with self._database.writing() as connection:
             _, now = self._mine(connection, job, worker)
-            return _finished(connection, job, Status.CANCELLED, now)
+            return finished(connection, job, Status.CANCELLED, now)
 
     def release(self, jobs: Sequence[str], worker: str) -> None:
         with self._database.writing() as connection:
             now = self._database.now(connection)
             for row in self._held_by(connection, jobs, worker, now):
                 if row["cancel_requested"]:
-                    _finished(connection, row["id"], Status.CANCELLED, now)
+                    finished(connection, row["id"], Status.CANCELLED, now)
                 else:
-                    _happened(connection, row["id"], "requeued", {"reason": "released"}, now)
-                    _waiting(connection, row["id"], row["stage"], attempts=row["attempts"] - 1)
+                    happened(connection, row["id"], "requeued", {"reason": "released"}, now)
+                    put_back(connection, row["id"], row["stage"], attempts=row["attempts"] - 1)
 
     # -- asked by whoever keeps house --
     def requeue_lost(self) -> Sequence[str]:
@@ -248,30 +261,28 @@ class SqlStore:
         with self._database.writing() as connection:
             now = self._database.now(connection)
             which = JOBS.c.expires_at <= now if jobs is None else JOBS.c.id.in_(jobs)
-            old = select(JOBS).where(which, *_STORED).order_by(JOBS.c.number).with_for_update(skip_locked=True)
+            old = select(JOBS).where(which, *STORED).order_by(JOBS.c.number).with_for_update(skip_locked=True)
             gone = []
             for row in connection.execute(old).mappings().all():
-                _happened(connection, row["id"], "expired", {"reason": reason}, now)
-                gone.append(
-                    _changed(connection, row["id"], expired=True, expires_at=min(row["expires_at"] or now, now))
-                )
+                happened(connection, row["id"], "expired", {"reason": reason}, now)
+                gone.append(changed(connection, row["id"], expired=True, expires_at=min(row["expires_at"] or now, now)))
             return gone
 
     def stored(self, limit: int = 100) -> Sequence[str]:
-        found = select(JOBS.c.id).where(*_STORED).order_by(JOBS.c.completed_at, JOBS.c.number).limit(limit)
+        found = select(JOBS.c.id).where(*STORED).order_by(JOBS.c.completed_at, JOBS.c.number).limit(limit)
         with self._database.reading() as connection:
             return connection.scalars(found).all()
 
     def files_that_count(self, jobs: Sequence[str]) -> Mapping[str, str | None]:
-        found = select(JOBS.c.id, JOBS.c.result, and_(*_STORED).label("stored")).where(
-            JOBS.c.id.in_(jobs), JOBS.c.status.not_in(_UNDER_WAY)
+        found = select(JOBS.c.id, JOBS.c.result, and_(*STORED).label("stored")).where(
+            JOBS.c.id.in_(jobs), JOBS.c.status.not_in(UNDER_WAY)
         )
         with self._database.reading() as connection:
             rows = connection.execute(found).all()
         return {row.id: (row.result or {}).get("folder") if row.stored else None for row in rows}
 
     def uploads_in_use(self, uploads: Sequence[str], *, since: float) -> Set[str]:
-        alive = or_(JOBS.c.status.in_(_UNDER_WAY), JOBS.c.completed_at > since, and_(*_STORED))
+        alive = or_(JOBS.c.status.in_(UNDER_WAY), JOBS.c.completed_at > since, and_(*STORED))
         found = select(JOBS.c.upload).where(JOBS.c.upload.in_(uploads), alive, JOBS.c.deleted.is_(False))
         with self._database.reading() as connection:
             return {str(upload) for upload in connection.scalars(found)}
@@ -305,83 +316,8 @@ class SqlStore:
 
     def _again_or_failed(self, connection: Connection, row: RowMapping, error: JobError, now: float) -> Job:
         if row["cancel_requested"]:
-            return _finished(connection, row["id"], Status.CANCELLED, now)
+            return finished(connection, row["id"], Status.CANCELLED, now)
         if row["attempts"] >= self._attempts:
-            return _failed(connection, row["id"], error, now)
-        _happened(connection, row["id"], "requeued", {"reason": error.code, "attempt": row["attempts"]}, now)
-        return _waiting(connection, row["id"], row["stage"], attempts=row["attempts"])
-
-
-_STORED = (
-    JOBS.c.status == Status.COMPLETED,
-    JOBS.c.kind == "video",
-    JOBS.c.expired.is_(False),
-    JOBS.c.deleted.is_(False),
-)
-
-
-def _owned(owner: str | None) -> builtins.list[ColumnElement[bool]]:
-    return [] if owner is None else [JOBS.c.owner == owner]
-
-
-def _visible(owner: str | None) -> builtins.list[ColumnElement[bool]]:
-    return [JOBS.c.deleted.is_(False), *_owned(owner)]
-
-
-def _held(row: RowMapping, now: float) -> bool:
-    return row["lease_until"] is not None and row["lease_until"] > now
-
-
-def _folded(words: str) -> str:
-    """Words as they are searched for: whatever case, and nothing that a database cannot keep."""
-    return words.replace("\0", " ").encode(errors="replace").decode().casefold()
-
-
-def _job(row: RowMapping) -> Job:
-    values = {name: row[name] for name in Job.model_fields}
-    return Job(**values | {"worker": values["worker"] if values["lease_until"] is not None else None})
-
-
-def _first(connection: Connection, *where: ColumnElement[bool], lock: bool = False) -> RowMapping | None:
-    found = select(JOBS).where(*where)
-    return connection.execute(found.with_for_update() if lock else found).mappings().first()
-
-
-def _changed(connection: Connection, job: str, **values: Any) -> Job:
-    change = update(JOBS).where(JOBS.c.id == job).values(**values)
-    if connection.dialect.update_returning:
-        return _job(connection.execute(change.returning(*_COLUMNS)).mappings().one())
-    connection.execute(change)  # SQLite before 3.35, which Red Hat 9 still has
-    return _job(connection.execute(select(*_COLUMNS).where(JOBS.c.id == job)).mappings().one())
-
-
-def _happened(connection: Connection, job: str, kind: str, data: Mapping[str, Any], now: float) -> None:
-    connection.execute(insert(EVENTS).values(job=job, kind=kind, data=dict(data), at=now))
-
-
-def _finished(connection: Connection, job: str, status: Status, now: float, **values: Any) -> Job:
-    error = values.get("error")
-    _happened(connection, job, status, {} if error is None else error, now)
-    return _changed(connection, job, status=status, waits_for=None, lease_until=None, completed_at=now, **values)
-
-
-def _failed(connection: Connection, job: str, error: JobError, now: float) -> Job:
-    return _finished(connection, job, Status.FAILED, now, error=error.model_dump())
-
-
-def _waiting(connection: Connection, job: str, stage: str, *, attempts: int) -> Job:
-    return _changed(connection, job, stage=stage, waits_for=stage, worker=None, lease_until=None, attempts=attempts)
-
-
-def _check_quota(connection: Connection, new: NewJob, quota: Quota) -> None:
-    mine = select(func.count(), func.coalesce(func.sum(JOBS.c.cost), 0)).where(
-        JOBS.c.owner == new.owner, JOBS.c.status.in_(_UNDER_WAY)
-    )
-    count, cost = connection.execute(mine).one()
-    if count >= quota.jobs:
-        raise QuotaExceeded(f"{count} jobs are queued or under way, and {quota.jobs} may be; wait for one to end")
-    if quota.cost is not None and cost + new.cost > quota.cost:
-        raise QuotaExceeded(
-            f"jobs of cost {cost} are queued or under way, and this one of {new.cost} would pass the limit of "
-            f"{quota.cost}; wait for one to end, or ask for fewer frames, pixels or steps"
-        )
+            return failed(connection, row["id"], error, now)
+        happened(connection, row["id"], "requeued", {"reason": error.code, "attempt": row["attempts"]}, now)
+        return put_back(connection, row["id"], row["stage"], attempts=row["attempts"])

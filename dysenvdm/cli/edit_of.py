@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
 
 FREE = frozenset(
     ("prompt", "output", "dsg", "edit_of", "model", "first_frame", "first_frame_fit", "lora", "device", "offload",
-     "compile_blocks", "scale", "preview")
+     "compile_blocks", "scale", "label", "preview")
 )  # fmt: skip
 """What may be given beside ``--edit-of``; all else is the original's."""
 
@@ -43,39 +42,14 @@ def check_options(context: typer.Context) -> None:
 
 def read_original(file: Path) -> Edited:
     """What made a video, from its .mp4 or the .json beside it; raises :class:`UserError` where it cannot be edited."""
-    from pydantic import TypeAdapter, ValidationError
+    from dysenvdm.generation.recipe import read_made
 
-    from dysenvdm.generation.recipe import FORMAT, Settings
-    from planners.dsg import one_line
-
-    recipe = _recipe(file)
-    if recipe.get("format") != FORMAT:
-        raise UserError(f"{file}: not a {FORMAT} recipe; give a video that 'dysenvdm generate' made")
-    if recipe.get("edit_of"):
+    made = read_made(file)
+    if made.edit_of:
         raise UserError(f"{file}: is an edit itself; give the video that it edits, with all changes in one --dsg")
-    if recipe.get("dsg") is None:
+    if made.origin.dsg is None:
         raise UserError(f"{file}: was made without a scene graph, so there are no facts to change; make it with a plan")
-    known = {name: recipe[name] for name in Settings.__dataclass_fields__ if name in recipe}
-    try:
-        settings = TypeAdapter(Settings).validate_python(known)
-        prompt, seed, weights = str(recipe["prompt"]), int(recipe["seed"]), dict(recipe["weights"])
-    except ValidationError as error:
-        raise UserError(f"{file}: its recipe cannot be used ({one_line(error)}); make the video again") from None
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{file}: its recipe cannot be used ({error!r}); make the video again") from None
-    return Edited(settings, prompt, seed, DynamicSceneGraph.parse(recipe["dsg"], f"{file} dsg"), weights)
-
-
-def _recipe(file: Path) -> dict[str, Any]:
-    if file.suffix == ".json":
-        try:
-            data = json.loads(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise UserError(f"{file}: cannot be read as a recipe ({error})") from None
-        return data if isinstance(data, dict) else {}
-    from dysenvdm.video import read_recipe
-
-    return read_recipe(file)
+    return Edited(made.settings, made.prompt, made.seed, made.origin.dsg, made.weights)
 
 
 def check_same_model(

@@ -60,6 +60,7 @@ def generate(
     window: options.Window = None,
     overlap: options.Overlap = None,
     scale: options.Scale = 1,
+    label: options.Label = None,
     count: options.Count = None,
     batch: options.Batch = None,
     preview: options.Preview = None,
@@ -129,6 +130,7 @@ def generate(
         scene_mode=checked_scene_mode(scene_mode, planless=no_plan, imagined_weight=imagined_weight),
         imagined_weight=imagined_weight,
         first_frame=picture,
+        label=label,
         loras=tuple({"name": each.folder.resolve().name, "scale": each.scale} for each in loras),
     )
     inputs: dict[str, object] = {"first_frame": settings.first_frame, "loras": settings.loras}
@@ -138,6 +140,7 @@ def generate(
             original.settings,
             planner=None,
             scale=scale,
+            label=label,
             model=model or original.settings.model,
             compiled=compile_blocks,
         )

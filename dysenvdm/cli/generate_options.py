@@ -92,6 +92,10 @@ Overlap = Annotated[
 Scale = Annotated[
     int, typer.Option(min=1, max=16, help="Write every pixel as a block of this side.", rich_help_panel=VIDEO)
 ]
+Label = Annotated[
+    str | None,
+    typer.Option(metavar="TEXT", help="Write these words into the frames' lower edge.", rich_help_panel=VIDEO),
+]
 Count = Annotated[
     int | None,
     typer.Option(min=1, max=1000, help="So many videos of the prompt; writes a folder.", rich_help_panel=VIDEO),

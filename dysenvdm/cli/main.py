@@ -17,7 +17,7 @@ from planners.dsg import UserError
 
 COMMANDS = (
     "generate", "plan", "dsg", "planners", "models", "backbone", "stage", "check-data", "cache", "train", "export",
-    "serve", "doctor",
+    "serve", "inspect", "replay", "sign", "doctor",
 )  # fmt: skip
 """In the order of ``--help``; each is a module of this folder with a typer ``app``."""
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from dysenvdm.cli.previews import PreviewSheet
     from dysenvdm.generation.recipe import Origin, Settings
     from dysenvdm.pipeline import DysenVDMPipeline
+    from planners.dsg import DynamicSceneGraph
 
 AT_ONCE, FRAMES_AT_ONCE = 4, 64
 """Videos denoised together, fewer where they are long: more would not be faster on a CPU and would need more memory."""
@@ -39,9 +40,7 @@ class Making:
 
 def denoise(making: Making) -> None:
     """Make the videos, some at a time, and write each group as soon as it is done."""
-    from dysenvdm.generation.recipe import recipe
-    from dysenvdm.generation.scene_reading import scene_reading
-    from planners.narration import narrate_frames
+    from dysenvdm.generation.recipe import Batch, recipe
 
     settings, jobs = making.settings, making.jobs
     at_once = min(AT_ONCE, max(1, FRAMES_AT_ONCE // settings.frames))
@@ -50,24 +49,44 @@ def denoise(making: Making) -> None:
     with progress_bars(remaining=True) as bars:
         task = bars.add_task("denoising", total=settings.steps * len(groups) * passes)
         for group in groups:
-            graphs = [origin.dsg for i in group if (origin := making.origins[i]).dsg is not None]
-            scenes = scene_reading(making.pipe, settings, graphs, narrate_frames)
-            for left_out in scenes.left_out:
-                say(f"warning: too long for the text encoder, left out of some frames' text: {left_out}", "yellow")
-            videos = making.pipe(
+            origins = [making.origins[i] for i in group]
+            videos = denoised(
+                making.pipe,
+                settings,
                 [jobs[i].prompt for i in group],
-                scenes.dsgs,
+                [origin.dsg for origin in origins if origin.dsg is not None],
                 seeds=[making.seed + i for i in group],
                 on_step=lambda *_: bars.advance(task),
-                **settings.arguments(),
-                **scenes.arguments,
                 **_further(making, len(group)),
             )
-            for i, video in zip(group, videos, strict=True):
+            for place, (i, video) in enumerate(zip(group, videos, strict=True)):
                 said = recipe(
-                    settings, jobs[i].prompt, making.seed + i, making.origins[i], making.weights, _edited(making)
+                    settings,
+                    jobs[i].prompt,
+                    making.seed + i,
+                    origins[place],
+                    making.weights,
+                    _edited(making),
+                    Batch(len(group), place),
                 )
-                write_files(jobs[i], making.origins[i], video, said)
+                write_files(jobs[i], origins[place], video, said)
+
+
+def denoised(
+    pipe: DysenVDMPipeline,
+    settings: Settings,
+    prompts: Sequence[str],
+    graphs: Sequence[DynamicSceneGraph],
+    **further: Any,
+) -> Any:
+    """Videos (b f h w 3) of one pass; what of a scene graph is too long for the text encoder is said."""
+    from dysenvdm.generation.scene_reading import scene_reading
+    from planners.narration import narrate_frames
+
+    scenes = scene_reading(pipe, settings, graphs, narrate_frames)
+    for left_out in scenes.left_out:
+        say(f"warning: too long for the text encoder, left out of some frames' text: {left_out}", "yellow")
+    return pipe(prompts, scenes.dsgs, **settings.arguments(), **scenes.arguments, **further)
 
 
 def _further(making: Making, count: int) -> dict[str, Any]:

@@ -86,12 +86,12 @@ def _job(prompt: str | None, output: Path, dsg: Path | None) -> Job:
 
 def write_files(job: Job, origin: Origin, video: Frames, recipe: dict[str, Any]) -> None:
     """Write a video's files, the MP4 last; none of them where anything fails."""
-    from dysenvdm.video import contact_sheet, upscaled, write_mp4
+    from dysenvdm.video import contact_sheet, shown_frames, write_mp4
 
     files = job.files
     with ExitStack() as stack:  # leaves in reverse order: the video's name appears when all else is there
         mp4 = stack.enter_context(written_whole(files["video"]))
-        write_mp4(mp4, upscaled(video, recipe["scale"]), recipe["fps"], recipe)
+        write_mp4(mp4, shown_frames(video, recipe), recipe["fps"], recipe)
         text = stack.enter_context(written_whole(files["recipe"]))
         text.write_text(json.dumps(recipe, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         png = stack.enter_context(written_whole(files["contact sheet"]))

@@ -79,7 +79,10 @@ def load(
 
 
 def _check(pipe: DysenVDMPipeline, settings: Settings, jobs: Sequence[Job]) -> None:
+    import numpy as np
+
     from dysenvdm.generation.scene_reading import PROMPTS
+    from dysenvdm.video import labelled
 
     graphs = [job.dsg or DynamicSceneGraph(ticks=settings.ticks if settings.planner else 1) for job in jobs]
     prompts = [job.prompt for job in jobs]
@@ -90,6 +93,8 @@ def _check(pipe: DysenVDMPipeline, settings: Settings, jobs: Sequence[Job]) -> N
     pipe.text_encoder.encode([*read, settings.negative_prompt])  # refuses, or says, what is too long for it
     trained = pipe.trained
     width, height = settings.width or trained.width, settings.height or trained.height
+    if settings.label:
+        labelled(np.zeros((1, height * settings.scale, width * settings.scale, 3), np.uint8), settings.label)
     for notice in trained.notices(window=windows.length, width=width, height=height, fps=settings.fps):
         say(f"warning: {notice}", "yellow")
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import platform
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from dysenvdm import __version__
-from planners.dsg import DynamicSceneGraph
+from planners.dsg import DynamicSceneGraph, UserError, one_line
 
 FORMAT = "dysenvdm.recipe/1"
 
@@ -54,6 +55,8 @@ class Settings:
     imagined_weight: float = 1.0
     first_frame: dict[str, str | None] | None = None
     """SHA-256 of the picture's file, and how it was fitted."""
+    label: str | None = None
+    """Words that are written into the frames."""
     loras: tuple[dict[str, str | float], ...] = ()
     """Name and scale of each; their hashes are among the weights."""
 
@@ -71,6 +74,14 @@ class Settings:
         return told | {name: value for name, value in if_given.items() if value is not None}
 
 
+@dataclass(frozen=True)
+class Batch:
+    """A video's place among those that were made in one pass. Its last bits depend on how many they were."""
+
+    videos: int = 1
+    place: int = 0
+
+
 def recipe(
     settings: Settings,
     prompt: str,
@@ -78,6 +89,7 @@ def recipe(
     origin: Origin,
     weights: dict[str, dict[str, str]],
     edit_of: dict[str, Any] | None = None,
+    batch: Batch = Batch(),
 ) -> dict[str, Any]:
     """One video's recipe; ``weights`` are model name -> file -> SHA-256, ``edit_of`` what it is an edit of."""
     return {
@@ -90,10 +102,68 @@ def recipe(
         "transcript_sha256": origin.transcript_sha256,
         "degraded": origin.degraded,
         "edit_of": edit_of,
+        "batch": asdict(batch),
         "weights": weights,
-        "versions": {
-            "dysenvdm": __version__,
-            "python": platform.python_version(),
-            **{name: metadata.version(name) for name in ("torch", "diffusers", "transformers")},
-        },
+        "versions": versions(),
     }
+
+
+def versions() -> dict[str, str]:
+    """Of what a video's pixels and bytes depend on."""
+    return {
+        "dysenvdm": __version__,
+        "python": platform.python_version(),
+        **{name: metadata.version(name) for name in ("torch", "diffusers", "transformers", "av")},
+    }
+
+
+@dataclass(frozen=True)
+class Made:
+    """How a video was made, read from its recipe. ``edit_of`` is the prompt and the graph of the video that it edits,
+    ``told`` the recipe as it stands there."""
+
+    settings: Settings
+    prompt: str
+    seed: int
+    origin: Origin
+    weights: dict[str, dict[str, str]]
+    edit_of: tuple[str, DynamicSceneGraph] | None
+    batch: Batch
+    told: dict[str, Any]
+
+
+def read_made(file: Path) -> Made:
+    """How a video was made, from its .mp4 or the .json beside it; raises :class:`UserError`."""
+    from pydantic import TypeAdapter, ValidationError
+
+    told = _recipe(file)
+    if told.get("format") != FORMAT:
+        raise UserError(f"{file}: not a {FORMAT} recipe; give a video that dysenvdm made")
+    known = {name: told[name] for name in Settings.__dataclass_fields__ if name in told}
+    try:
+        settings = TypeAdapter(Settings).validate_python(known)
+        weights = TypeAdapter(dict[str, dict[str, str]]).validate_python(told["weights"])
+        batch = TypeAdapter(Batch).validate_python(told.get("batch") or {})
+        prompt, seed, edited = str(told["prompt"]), int(told["seed"]), told.get("edit_of")
+        origin = Origin(None, settings.planner, told.get("transcript_sha256"), told.get("degraded"))
+        original = None if edited is None else (str(edited["prompt"]), edited["dsg"])
+    except ValidationError as error:
+        raise UserError(f"{file}: its recipe cannot be used ({one_line(error)}); make the video again") from None
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{file}: its recipe cannot be used ({error!r}); make the video again") from None
+    if told.get("dsg") is not None:
+        origin = replace(origin, dsg=DynamicSceneGraph.parse(told["dsg"], f"{file} dsg"))
+    edit_of = original and (original[0], DynamicSceneGraph.parse(original[1], f"{file} edit_of"))
+    return Made(settings, prompt, seed, origin, weights, edit_of, batch, told)
+
+
+def _recipe(file: Path) -> dict[str, Any]:
+    if file.suffix == ".json":
+        try:
+            data = json.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise UserError(f"{file}: cannot be read as a recipe ({error})") from None
+        return data if isinstance(data, dict) else {}
+    from dysenvdm.video import read_recipe
+
+    return read_recipe(file)

@@ -15,13 +15,12 @@ from tests.serving.store.test_kills import check, kill_loop
 
 pytestmark = pytest.mark.slow
 
-JOBS = 100
+JOBS = 40
 
 
-@pytest.mark.parametrize("seed", [2, 3])
-def test_many_kills_over_sqlite(seed: int, tmp_path: Path) -> None:
+def test_many_kills_over_sqlite(tmp_path: Path) -> None:
     settings = Settings(folder=tmp_path, attempts=1000)
-    assert kill_loop(settings, JOBS, seed) >= 20
+    assert kill_loop(settings, JOBS, 3) >= 10
     with closing(open_store(settings)) as store:
         check(store, settings, JOBS)
 
@@ -33,14 +32,14 @@ def test_many_kills_also_of_the_postgresql_server(tmp_path: Path) -> None:
         ended = threading.Event()
 
         def kill_server() -> None:
-            while not ended.wait(2.0):
+            while not ended.wait(5.0):
                 server.kill()
                 server.start()
 
         thread = threading.Thread(target=kill_server)
         thread.start()
         try:
-            assert kill_loop(settings, JOBS, 4) >= 20
+            assert kill_loop(settings, JOBS, 4) >= 10
         finally:
             ended.set()
             thread.join()

@@ -14,28 +14,8 @@ from planners.dsg import DynamicSceneGraph
 
 
 @pytest.fixture
-def model(store: Path, tmp_path: Path) -> Path:
-    """A saved model folder, 16x16 pixels, its scene attention as if trained."""
-    import torch
-    from diffusers.schedulers.scheduling_ddim import DDIMScheduler
-
-    from dysenvdm.backbones import UNetConfig, VAEConfig, build_unet, build_vae
-    from dysenvdm.pipeline import DysenVDMPipeline
-    from dysenvdm.scene_attention import SceneAdapter
-    from dysenvdm.text import TextEncoder
-
-    torch.manual_seed(0)
-    sizes = UNetConfig(
-        channels=(16, 32), attention=(False, True), head_width=8, norm_groups=8, latent_size=8, text_width=32
-    )
-    unet = build_unet(sizes)
-    adapter = SceneAdapter.for_unet(unet, label_dim=32, width=16, heads=2)
-    for site in adapter.sites:
-        torch.nn.init.normal_(site.output.weight, std=0.5)
-    vae = build_vae(VAEConfig(channels=(8, 16), norm_groups=4, sample_size=16))
-    pipe = DysenVDMPipeline(vae, unet, adapter, TextEncoder.from_store(), DDIMScheduler())
-    pipe.save_pretrained(tmp_path / "small")
-    return tmp_path / "small"
+def model(small_model: Path) -> Path:
+    return small_model
 
 
 def test_generate_writes_a_video_that_repeats_and_obeys_edits(

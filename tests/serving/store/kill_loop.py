@@ -82,8 +82,11 @@ def main(settings: Settings, jobs: int, seed: int) -> int:
     running = {start(what, settings, jobs, draw.getrandbits(32)): what for what in (ask, work, work, work)}
     kills = 0
     try:
-        while not finished(settings, jobs):
-            time.sleep(draw.random() * 0.2)
+        while True:
+            begun = time.monotonic()
+            if finished(settings, jobs):
+                break
+            time.sleep(draw.random() * (time.monotonic() - begun))  # more where this machine is slow just now
             for child in list(running):
                 ended, status = os.waitpid(child, os.WNOHANG)
                 if ended and status:

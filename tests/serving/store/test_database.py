@@ -36,6 +36,12 @@ def test_what_was_asked_for_is_there_when_the_store_is_opened_again(settings: Se
     assert opened(settings).get(job.id) == job
 
 
+def test_a_folder_may_have_any_name(tmp_path: Path, opened: Open) -> None:
+    folder = tmp_path / "50%20 of? it#s & ümlaut"
+    opened(Settings(folder=folder))
+    assert (folder / "jobs.sqlite").is_file()
+
+
 def test_many_open_an_empty_database_at_once(settings: Settings) -> None:
     def use(_: int) -> int:
         with closing(open_store(settings)) as store:

@@ -51,5 +51,5 @@ def check(store: JobStore, settings: Settings, jobs: int) -> None:
 
 def test_accepted_jobs_are_finished_once_whoever_is_killed(settings: Settings, opened: Callable[..., JobStore]) -> None:
     settings = settings.model_copy(update={"attempts": 1000})
-    assert kill_loop(settings, jobs=12, seed=1) >= 3
-    check(opened(settings), settings, jobs=12)
+    assert kill_loop(settings, jobs=16, seed=1) >= 3
+    check(opened(settings), settings, jobs=16)
