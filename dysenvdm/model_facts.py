@@ -33,7 +33,8 @@ class ModelFacts:
     """What a request is held against before any weights are loaded.
 
     ``width`` and ``height`` (pixels) are the model's own; sides must be multiples of ``side_multiple``, numbers of
-    frames of ``frame_multiple``. ``max_steps``: the steps that its noise schedule has. ``max_nodes``: objects and facts of a scene.
+    frames of ``frame_multiple``. ``max_steps``: the steps that its noise schedule has. ``max_nodes``: objects and facts
+    of a scene.
     """
 
     usual: Usual
