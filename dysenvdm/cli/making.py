@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from dysenvdm.cli.console import progress_bars, say
 from dysenvdm.cli.edit_of import Edited
 from dysenvdm.cli.video_jobs import Job, write_files
+from dysenvdm.generation.limits import FRAMES_AT_ONCE
 
 if TYPE_CHECKING:
     from dysenvdm.cli.previews import PreviewSheet
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
     from dysenvdm.pipeline import DysenVDMPipeline
     from planners.dsg import DynamicSceneGraph
 
-AT_ONCE, FRAMES_AT_ONCE = 4, 64
-"""Videos denoised together, fewer where they are long: more would not be faster on a CPU and would need more memory."""
+AT_ONCE = 4
+"""Videos denoised together, fewer where they are long."""
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -86,6 +85,7 @@ def _job(prompt: str | None, output: Path, dsg: Path | None) -> Job:
 
 def write_files(job: Job, origin: Origin, video: Frames, recipe: dict[str, Any]) -> None:
     """Write a video's files, the MP4 last; none of them where anything fails."""
+    from dysenvdm.generation.recipe import recipe_text
     from dysenvdm.video import contact_sheet, shown_frames, write_mp4
 
     files = job.files
@@ -93,7 +93,7 @@ def write_files(job: Job, origin: Origin, video: Frames, recipe: dict[str, Any])
         mp4 = stack.enter_context(written_whole(files["video"]))
         write_mp4(mp4, shown_frames(video, recipe), recipe["fps"], recipe)
         text = stack.enter_context(written_whole(files["recipe"]))
-        text.write_text(json.dumps(recipe, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        text.write_text(recipe_text(recipe), encoding="utf-8")
         png = stack.enter_context(written_whole(files["contact sheet"]))
         contact_sheet(video, origin.dsg).save(png)
         if origin.dsg:

@@ -1,8 +1,12 @@
-"""What a model was trained on, and words for where a video goes beyond it."""
+"""How much is made at once; what a model was trained on, and words for where a video goes beyond it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+FRAMES_AT_ONCE = 64
+"""Frames of all videos that are denoised together, where they are more than one: more would not be faster on a CPU, and
+would need more memory."""
 
 
 @dataclass(frozen=True)

@@ -108,6 +108,11 @@ def recipe(
     }
 
 
+def recipe_text(recipe: dict[str, Any]) -> str:
+    """The recipe as the file beside the video has it."""
+    return json.dumps(recipe, indent=1, ensure_ascii=False) + "\n"
+
+
 def versions() -> dict[str, str]:
     """Of what a video's pixels and bytes depend on."""
     return {

@@ -6,7 +6,6 @@ Letters: ``f`` frame, ``h w`` pixels, 3 colour channels.
 from __future__ import annotations
 
 import io
-import json
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
@@ -25,11 +24,11 @@ THUMBNAIL_WIDTH = 320
 
 def write_result(made: Publication, video: Frames, recipe: dict[str, Any], dsg: DynamicSceneGraph | None) -> None:
     """Write all files of one video (f h w 3) where they are published from."""
-    from dysenvdm.video import upscaled, write_mp4
+    from dysenvdm.generation.recipe import recipe_text
+    from dysenvdm.video import write_mp4
 
-    write_mp4(made.path("video.mp4"), upscaled(video, recipe["scale"]), recipe["fps"], recipe)
-    text = json.dumps(recipe, indent=1, ensure_ascii=False) + "\n"
-    made.path("recipe.json").write_text(text, encoding="utf-8")
+    write_mp4(made.path("video.mp4"), video, recipe["fps"], recipe)
+    made.path("recipe.json").write_text(recipe_text(recipe), encoding="utf-8")
     if dsg is not None:
         dsg.save(made.path("dsg.json"))
     _picture(video[len(video) // 2], THUMBNAIL_WIDTH).save(made.path("thumbnail.webp"), quality=85)

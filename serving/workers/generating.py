@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from dysenvdm.generation.limits import FRAMES_AT_ONCE
 from planners.dsg import DynamicSceneGraph, UserError
 from serving import offers
 from serving.jobs import Job, Stage, StoreUnavailable
@@ -17,12 +18,10 @@ from serving.workers.worker import Stopped, Unloaded, Worker, Workplace
 
 if TYPE_CHECKING:
     from dysenvdm.generation.loading import Weights
-    from dysenvdm.generation.recipe import Origin, Settings
+    from dysenvdm.generation.recipe import Batch, Origin, Settings
     from dysenvdm.pipeline import DysenVDMPipeline
     from dysenvdm.video import Frames
 
-FRAMES_AT_ONCE = 64
-"""Frames of all videos of a batch, where they are more than one, as for ``dysenvdm generate``."""
 LOOKS = 5
 """Previews of one video."""
 FIT: Literal["crop"] = "crop"
@@ -168,6 +167,7 @@ class GeneratorWorker(Worker):
 
     def _generate(self, held: Holding, items: Sequence[Item], model: Pipeline) -> None:
         from dysenvdm.generation.preview import Preview
+        from dysenvdm.generation.recipe import Batch
         from dysenvdm.generation.scene_reading import scene_reading
         from dysenvdm.pipeline import Cancelled
         from planners.narration import narrate_frames
@@ -212,8 +212,8 @@ class GeneratorWorker(Worker):
         except Cancelled:
             raise Stopped from None
         self.measure_work(items[0].work.model, size, before)
-        for item, video in zip(items, videos, strict=True):
-            self._finish(held, item, video, model.weights, scenes.left_out)
+        for place, (item, video) in enumerate(zip(items, videos, strict=True)):
+            self._finish(held, item, video, model.weights, scenes.left_out, Batch(len(items), place))
 
     def _preview(self, held: Holding, job: str, frames: Frames, data: dict[str, Any]) -> None:
         from serving.workers.files import preview_picture
@@ -225,14 +225,17 @@ class GeneratorWorker(Worker):
         else:
             held.report(job, "preview", {**data, "frames": len(frames)})
 
-    def _finish(self, held: Holding, item: Item, video: Frames, weights: Weights, left_out: Sequence[str]) -> None:
+    def _finish(
+        self, held: Holding, item: Item, video: Frames, weights: Weights, left_out: Sequence[str], batch: Batch
+    ) -> None:
         from dysenvdm.generation.recipe import recipe
         from serving.workers.files import write_result
 
         job, work = item.job, item.work
         if job.id not in {each.id for each in held.alive()}:
             return
-        said = recipe(item.settings, work.prompt, work.seed, item.origin, {**weights, **self._planner_weights(item)})
+        weights = {**weights, **self._planner_weights(item)}
+        said = recipe(item.settings, work.prompt, work.seed, item.origin, weights, batch=batch)
         try:
             with self.place.results.publish(job.id) as made:
                 write_result(made, video, said, item.origin.dsg)

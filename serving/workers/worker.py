@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import threading
+import time
 from abc import ABC, abstractmethod
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,6 +22,9 @@ from serving.settings import Settings
 from serving.sharing import DeviceTooSmall, Level, said
 from serving.workers.holding import Holding
 
+LOADS_OF_PATIENCE = 4.0
+"""Who comes second on a device waits at least so many times as long as it takes to load what the first one has loaded:
+so most of the time is spent on work, however big the models are."""
 IDLE_SECONDS = 0.2
 """Between two looks at the queue, and at the others on the device."""
 
@@ -277,8 +281,9 @@ class Worker(ABC):
             self.say(f"loads {name}, alone on the device ({said(lease.budget)}) to see how much memory it takes")
         else:
             self.say(f"loads {name}: up to {said(known.peak)} of {said(lease.budget)}")
-        before = self._resting()
+        before, began = self._resting(), time.monotonic()
         model = self.load(name)
+        lease.patience = max(lease.patience, LOADS_OF_PATIENCE * (time.monotonic() - began))
         if isinstance(gauge, GpuMemory):
             gauge.settle(alone=lease.me.held == lease.budget, known=known.loaded if known else None)
         taken = max(0, gauge.held() - before)

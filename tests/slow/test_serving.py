@@ -23,7 +23,7 @@ from dysenvdm.video import read_mp4, read_recipe
 if TYPE_CHECKING:
     from dysenvdm.pipeline import DysenVDMPipeline
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 PROMPT = "a girl walks to a box, then she jumps over it"
 FINAL = ("completed", "failed", "cancelled")
@@ -86,7 +86,7 @@ class Server:
         raise AssertionError(f"no {role} among {self.processes()}")
 
 
-def until(look: Callable[[], Any], seconds: float = 400) -> Any:
+def until(look: Callable[[], Any], seconds: float = 900) -> Any:
     """What ``look`` finds, as soon as it finds something."""
     deadline = time.monotonic() + seconds
     while not (found := look()):
@@ -226,10 +226,10 @@ def test_measured_peaks_decide_between_coexisting_and_unloading(
     server.log.unlink()
     with Server(tmp_path / "server", *chosen, "--memory", str(budget)) as server:
         assert "one is unloaded before another is loaded (unload)" in server.said()
-        jobs = [server.video(**asked, seed=seed) for seed in range(4, 8)]
-        assert [server.ended(job)["status"] for job in jobs] == ["completed"] * 4
+        jobs = [server.video(**asked, seed=seed) for seed in range(4, 7)]
+        assert [server.ended(job)["status"] for job in jobs] == ["completed"] * 3
         assert "unloads, others need the device" in server.said()
-        assert server.said().count(": loads") <= 6  # plans are batched: it is no switch for each job
+        assert server.said().count(": loads") <= 4  # plans are batched: it is no switch for each job
     small = min(peaks) // 2
     server = Server(tmp_path / "server", *chosen, "--memory", str(small))
     refused = subprocess.run(server.command, capture_output=True, text=True, check=False)

@@ -123,3 +123,13 @@ def test_tokens_of_the_environment_and_a_file_that_others_may_read(
     (tmp_path / "open").chmod(0o644)
     code, said = run("--tokens", "open")
     assert (code, "chmod 600 open" in said) == (2, True)
+
+
+def test_the_documented_settings_file_is_one(
+    run: Callable[..., tuple[int, str]], served: list[Settings], tmp_path: Path
+) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "serving.md").read_text(encoding="utf-8")
+    (tmp_path / "server.yaml").write_text(page.split("```yaml\n")[1].split("```")[0])
+    code, said = run("--config", "server.yaml")
+    assert code == 0, said
+    assert (served[0].keep_hours, served[0].limits.frames, served[0].attempts) == (72, 128, 3)

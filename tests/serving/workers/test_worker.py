@@ -12,6 +12,7 @@ import pytest
 from serving.jobs import Job, JobStore, Stage, Status
 from serving.memory import GpuMemory
 from serving.sharing import Level
+from serving.workers import worker
 from serving.workers.holding import Holding
 from serving.workers.worker import Unloaded, Worker, Workplace
 from tests.serving.workers.conftest import now
@@ -187,3 +188,20 @@ def test_memory_that_libraries_keep_is_won_back_by_starting_anew(two: Any, ask_p
     ask_plan("two")
     with pytest.raises(Unloaded):
         planner.turn()
+
+
+def test_the_longer_loading_takes_the_longer_others_wait(
+    two: Any, ask_plan: Ask, jobs: JobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planner, _ = two(8 * GIB)
+    planner.place.lease.patience = 30.0
+    clock = [0.0]
+
+    def load(name: str) -> str:
+        clock[0] += 20.0
+        return name
+
+    monkeypatch.setattr(worker.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(planner, "load", load)
+    turns(planner, jobs, ask_plan("one"))
+    assert planner.place.lease.patience == 20.0 * worker.LOADS_OF_PATIENCE
