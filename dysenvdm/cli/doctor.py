@@ -6,16 +6,19 @@ import os
 import platform
 import shutil
 import sys
+import warnings
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from importlib import metadata
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
 from dysenvdm import models
+from dysenvdm.airgap import preflight
+from dysenvdm.airgap.preflight import Finding
 from dysenvdm.cli.console import out, plain, print_json
 from planners.dsg import UserError
 
@@ -26,20 +29,13 @@ MIN_DISK_GIB = 2.0
 _STYLES = {"ok": "green", "warning": "yellow", "error": "red"}
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One thing looked at; ``mend`` says what to do unless the level is "ok"."""
-
-    name: str
-    level: Literal["ok", "warning", "error"]
-    found: str
-    mend: str = ""
-
-
 @app.command()
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False) -> None:
-    """Check Python, libraries, memory, disk, models and plugins; exit code 1 where something is broken."""
-    findings = [*machine(), *libraries(), *weights(), *planner_plugins()]
+    """Check Python, libraries, devices, memory, disk, models, plugins, offline switches, ports, the installed bundle.
+
+    Exit code 1 where something is broken.
+    """
+    findings = [*machine(), *libraries(), *devices(), *weights(), *planner_plugins(), *surroundings()]
     if as_json:
         print_json([asdict(finding) for finding in findings])
     else:
@@ -78,11 +74,6 @@ def libraries() -> Iterator[Finding]:
         found = _version(name)
         mend = "" if found else "pip install -c constraints.txt -e ."
         yield Finding(name, "ok" if found else "error", found or "missing", mend)
-    if _version("torch"):
-        import torch
-
-        gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-        yield Finding("devices", "ok", ", ".join(gpus) or f"CPU, {torch.get_num_threads()} threads")
     if _version("decord") and _version("decord2"):
         mend = "pip uninstall -y decord decord2 && pip install decord2"
         yield Finding("decord", "error", "decord and decord2 both own the import name decord", mend)
@@ -90,6 +81,36 @@ def libraries() -> Iterator[Finding]:
     if vision and vision.partition("+")[2] != torch_build:
         found = f"torchvision {vision} beside torch {_version('torch')}: another build, transformers fails on import"
         yield Finding("torchvision", "error", found, "pip uninstall -y torchvision (nothing here needs it)")
+
+
+def devices() -> Iterator[Finding]:
+    """GPUs, whether torch and the driver fit, and whether the models fit into the memory."""
+    import psutil
+
+    if not _version("torch"):
+        return
+    import torch
+
+    driver, gpus = preflight.driver_cuda(), []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what torch has against a driver is said below
+        for number in range(torch.cuda.device_count()):
+            properties = torch.cuda.get_device_properties(number)
+            gpus.append(preflight.Gpu(properties.name, properties.total_memory))
+    names = ", ".join(gpu.name for gpu in gpus)
+    yield Finding("devices", "ok", names or f"CPU, {torch.get_num_threads()} threads")
+    yield preflight.torch_and_driver(torch.version.cuda, driver, gpus)
+    yield from preflight.memory_for_models(gpus, psutil.virtual_memory().total)
+
+
+def surroundings() -> Iterator[Finding]:
+    """Folders to write to, what keeps libraries off the network, the server's port, the installed bundle."""
+    from serving.settings import Settings
+
+    yield from preflight.write_access(preflight.places())
+    yield from preflight.offline_switches(os.environ)
+    yield preflight.port(int(Settings.model_fields["port"].default))
+    yield from preflight.installation()
 
 
 def weights() -> Iterator[Finding]:

@@ -13,15 +13,14 @@ from typer.core import TyperGroup
 
 from dysenvdm import __version__
 from dysenvdm.cli.console import out, say, say_warnings
+from dysenvdm.offline import SWITCHES as OFFLINE
 from planners.dsg import UserError
 
 COMMANDS = (
     "generate", "plan", "dsg", "planners", "models", "backbone", "stage", "check-data", "cache", "train", "export",
-    "serve", "inspect", "replay", "sign", "doctor",
+    "serve", "inspect", "replay", "sign", "bundle", "doctor",
 )  # fmt: skip
 """In the order of ``--help``; each is a module of this folder with a typer ``app``."""
-
-OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "DO_NOT_TRACK": "1", "VLLM_NO_USAGE_STATS": "1"}
 
 
 class _Commands(TyperGroup):

@@ -176,7 +176,7 @@ class Caching:
     def _validation(self, corpus: Corpus) -> Items:
         count = self.data.validation_clips
         key = {"corpus": corpus.key, "clips": count}
-        store = Store(self.root, "held-out", key, count, count, self._frame_bytes + TOLD_BYTES)
+        store = self._store("held-out", key, count, count, self._frame_bytes + TOLD_BYTES)
         return self._filled(store, held_out(corpus))
 
     @property
@@ -190,7 +190,7 @@ class Caching:
         if frozen:
             key |= {"autoencoder": frozen.vae_key, "dtype": caching.precision}
             kind, size = "latents", frozen.latent_bytes * (2 if caching.precision == "fp32" else 1)
-        return self._store(kind, key, corpus.clips * caching.draws, size + TOLD_BYTES)
+        return self._sharded(kind, key, corpus.clips * caching.draws, size + TOLD_BYTES)
 
     def _clips(self, corpus: Corpus, frozen: FrozenParts | None) -> Items:
         caching = self.data.caching
@@ -205,7 +205,7 @@ class Caching:
         """The number of each clip's size (clip), where there are several."""
         if not self.data.buckets:
             return None
-        store = Store(self.root, "buckets", {"corpus": corpus.key}, 1, 1, 2 * corpus.clips)
+        store = self._store("buckets", {"corpus": corpus.key}, 1, 1, 2 * corpus.clips)
         return self._filled(store, sizing(lambda: corpus.buckets))[0]["buckets"].numpy()
 
     def _captions(self, corpus: Corpus, samples: Sequence[Sample]) -> list[str]:
@@ -215,13 +215,13 @@ class Caching:
         if isinstance(corpus, CachedCorpus):
             key["clips"] = corpus.items.store.digest
         size = corpus.clips * TOLD_BYTES // 8
-        store = Store(self.root, "captions", key, 1, 1, size)
+        store = self._store("captions", key, 1, 1, size)
         return listed(self._filled(store, listing(partial(captions_of, corpus, samples))))
 
     def _texts(self, captions: Sequence[str], frozen: FrozenParts) -> CachedTexts:
         encoder, texts = frozen.text_encoder, ["", *captions]
         key = {"captions": _digest(texts), "encoder": frozen.text_key, "max_tokens": encoder.max_tokens}
-        store = self._store("texts", key, len(texts), 2 * TEXT_TOKENS * encoder.width)
+        store = self._sharded("texts", key, len(texts), 2 * TEXT_TOKENS * encoder.width)
         return CachedTexts(self._filled(store, encoding(texts, encoder.encode)), texts)
 
     def _plans(self, captions: Sequence[str]) -> CachedPlans:
@@ -235,7 +235,8 @@ class Caching:
             noted = recall(self.root, "plans", settings)
             if noted is None:
                 raise UserError(
-                    f"data.scenes: the {len(captions)} captions are not planned yet; run: dysenvdm cache RECIPE"
+                    f"data.scenes: the {len(captions)} captions are not planned yet; "
+                    f"run: dysenvdm cache {self.recipe.arguments}"
                 )
             return CachedPlans(Items(self._plans_store(noted["key"], len(captions))), captions)
         key = {
@@ -251,10 +252,14 @@ class Caching:
         return CachedPlans(items, captions)
 
     def _plans_store(self, key: dict[str, Any], captions: int) -> Store:
-        return Store(self.root, "plans", key, captions, self.data.scenes.batch, PLAN_BYTES)
+        return self._store("plans", key, captions, self.data.scenes.batch, PLAN_BYTES)
 
-    def _store(self, kind: str, key: dict[str, Any], items: int, size: int) -> Store:
-        return Store(self.root, kind, key, items, max(1, (self.data.caching.shard_mb << 20) // size), size)
+    def _sharded(self, kind: str, key: dict[str, Any], items: int, size: int) -> Store:
+        """With shards as big as the recipe says."""
+        return self._store(kind, key, items, max(1, (self.data.caching.shard_mb << 20) // size), size)
+
+    def _store(self, kind: str, key: dict[str, Any], items: int, per_shard: int, size: int) -> Store:
+        return Store(self.root, kind, key, items, per_shard, size, self.recipe.arguments)
 
     def _filled(self, store: Store, make: Make) -> Items:
         if self.mends and store.folder.exists():

@@ -183,12 +183,6 @@ class Checkpoints:
         groups = [{k: v for k, v in group.items() if k != "params"} for group in self.engine.optimizer.param_groups]
         rates = list(self.engine.lr_scheduler.base_lrs)
         other_world = checkpoint.manifest.world != self.world
-        if other_world and self.engine.zero_optimization_stage() == 3 and len(groups) > 1:
-            # DeepSpeed 0.19.8 loads them without a word, and the curve goes on beside the one it should.
-            raise UserError(
-                f"{checkpoint.folder}: was saved by {checkpoint.manifest.world} ranks, and under ZeRO 3 only as many "
-                f"can go on, not {self.world}; give as many, or start from its export (model.init)"
-            )
         if other_world and self.engine.zero_optimization_stage() > 0:
             self._load_universal(checkpoint)
         else:
@@ -227,6 +221,10 @@ class Checkpoints:
             self.engine.load_checkpoint(str(self.folder), tag=universal.name, load_module_strict=False)
         finally:
             config.load_universal_checkpoint = False
+        if self.engine.zero_optimization_stage() == 3:
+            # DeepSpeed 0.19.8 has all groups of parameters share one count of steps, so that each step counts for each.
+            for state in self.engine.optimizer.optimizer.state.values():
+                state["step"] = state["step"].clone()
         dist.barrier()
         if self.rank == 0:
             shutil.rmtree(universal)

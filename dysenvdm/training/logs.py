@@ -79,9 +79,10 @@ def check_installed(log: LogSection) -> None:
 
 
 def _open_wandb(folder: Path, name: str) -> Any:
+    # Whatever a user's own settings say: nothing here calls out. The package looks at the second when it is imported.
+    os.environ |= {"WANDB_MODE": "offline", "WANDB_ERROR_REPORTING": "false"}
     import wandb
 
-    os.environ["WANDB_MODE"] = "offline"  # whatever a user's own settings say: nothing here calls out
     return wandb.init(project="dysenvdm", name=name, dir=folder, mode="offline", id=name, resume="allow")
 
 

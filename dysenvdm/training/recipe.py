@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -62,6 +64,11 @@ class Recipe(Section):
     train: TrainSection
     log: LogSection = LogSection()
     deepspeed: dict[str, Any] = Field(default_factory=lambda: {"zero_optimization": {"stage": 0}})
+
+    @cached_property
+    def arguments(self) -> str:
+        """What a command of ours is given for this recipe, as a shell takes it; :func:`load_recipe` knows."""
+        return "RECIPE"
 
     @model_validator(mode="after")
     def _check(self) -> Recipe:
@@ -152,7 +159,11 @@ def validated(path: str | Path, data: dict[str, Any], schema: type[R]) -> R:
 
 def load_recipe(path: str | Path, overrides: list[str]) -> Recipe:
     """Read the recipe of a generator's phase and apply overrides; raises :class:`UserError`."""
-    return validated(path, read_recipe(path, overrides), Recipe)
+    recipe = validated(path, read_recipe(path, overrides), Recipe)
+    recipe.__dict__["arguments"] = shlex.join(
+        [str(path), *(part for change in overrides for part in ("--set", change))]
+    )
+    return recipe
 
 
 def check_run_folder(recipe: BaseModel, run: Path, fixed: Sequence[str]) -> None:

@@ -49,19 +49,18 @@ def play(name, *parts):
 
 play("whole", (2, None))
 play("resumed", (2, 4), (2, None))
-if stage < 3:
-    play("shared-out-anew", (2, 2), (1, 4), (2, None))
-else:  # refused, see Checkpoints
-    run = Run(base / "shared-out-anew", recipe)
-    assert run.finish(ranks=2, before=until(2)) == 9
-    assert run.finish(ranks=1) == 2
+play("shared-out-anew", (2, 2), (1, 4), (2, None))
+
+recipe["train"]["batch_size"] = 6
+play("whole-six", (2, None))
+play("shared-out-six", (2, 2), (3, 4), (1, None))
 """
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("stage", [0, 1, 2, 3])
-def test_two_ranks_go_on_as_if_nothing_had_happened_and_one_takes_over(stage: int, tmp_path: Path) -> None:
+def test_two_ranks_go_on_as_if_nothing_had_happened_and_so_do_one_and_three(stage: int, tmp_path: Path) -> None:
     import torch
     from safetensors.torch import load_file
 
@@ -90,18 +89,19 @@ def test_two_ranks_go_on_as_if_nothing_had_happened_and_one_takes_over(stage: in
         ours, theirs = (json.dumps(_state(checkpoint.folder, name)) for checkpoint in reversed(last))
         assert ours == theirs, name
     assert losses(resumed) == losses(whole)
-    if stage == 3:
-        output = (tmp_path / "shared-out-anew" / "output.txt").read_text()
-        assert "was saved by 2 ranks, and under ZeRO 3 only as many can go on, not 1; give as many" in output
-        assert losses(anew) == losses(whole)[:2]
-        return
     assert losses(anew) == pytest.approx(losses(whole), rel=1e-4)
     models = [load_file(folder / "model" / "diffusion_pytorch_model.safetensors") for folder in (whole, anew)]
     for name, value in models[0].items():
         assert torch.allclose(value, models[1][name], atol=1e-5), name
-    output = (tmp_path / "shared-out-anew" / "output.txt").read_text()
-    assert "ranks were 2 and are 1" in output
-    assert "ranks were 1 and are 2" in output
+    six, six_anew = (tmp_path / name / "run" for name in ("whole-six", "shared-out-six"))
+    assert losses(six_anew) == pytest.approx(losses(six), rel=1e-4)
+    models = [load_file(folder / "model" / "diffusion_pytorch_model.safetensors") for folder in (six, six_anew)]
+    for name, value in models[0].items():  # larger gradients: in a few weights Adam amplifies the order of sums
+        assert torch.allclose(value, models[1][name], atol=5e-5), name
+    said = [(tmp_path / name / "output.txt").read_text() for name in ("shared-out-anew", "shared-out-six")]
+    for output, changes in zip(said, (((2, 1), (1, 2)), ((2, 3), (3, 1))), strict=True):
+        for before, after in changes:
+            assert f"ranks were {before} and are {after}" in output
 
 
 def _state(folder: Path, name: str) -> object:

@@ -28,7 +28,6 @@ from planners.dsg import UserError
 
 FORMAT = "dysenvdm.cache/1"
 INDEX = "index.json"
-MEND = "make it anew with: dysenvdm cache RECIPE --repair"
 
 Item = dict[str, Tensor]
 
@@ -51,6 +50,13 @@ class Store:
     per_shard: int
     item_bytes: int
     """About so many, for the room that is needed."""
+    recipe: str = "RECIPE"
+    """For people: what ``dysenvdm cache`` is given for this store to be made."""
+
+    @property
+    def mend(self) -> str:
+        """What to do about damage."""
+        return f"make it anew with: dysenvdm cache {self.recipe} --repair"
 
     @cached_property
     def digest(self) -> str:
@@ -138,13 +144,13 @@ def read_header(store: Store, shard: int) -> Header:
         with safe_open(path, "pt") as opened:  # refuses a file that is shorter or longer than its header says
             said = json.loads((opened.metadata() or {})["dysenvdm"])
         if (said["format"], said["store"], said["shard"]) != (FORMAT, store.digest, shard):
-            raise UserError(f"{path}: belongs to another cache; {MEND}")
+            raise UserError(f"{path}: belongs to another cache; {store.mend}")
         skipped = {int(number): reason for number, reason in said["skipped"].items()}
         return Header(size, hashlib.sha256(raw).hexdigest(), skipped, said["crc32"])
     except FileNotFoundError:
-        raise UserError(f"{path}: missing; {MEND}") from None
+        raise UserError(f"{path}: missing; {store.mend}") from None
     except (OSError, SafetensorError, KeyError, ValueError) as error:
-        raise UserError(f"{path}: damaged ({error}); {MEND}") from None
+        raise UserError(f"{path}: damaged ({error}); {store.mend}") from None
 
 
 def write_index(store: Store) -> None:
@@ -177,7 +183,7 @@ class Shard:
     """One shard, memory-mapped."""
 
     def __init__(self, store: Store, shard: int) -> None:
-        self.path, self.header = store.path(shard), read_header(store, shard)
+        self.path, self.header, self._mend = store.path(shard), read_header(store, shard), store.mend
         self._file = safe_open(self.path, "pt")
         self._names: dict[int, list[str]] = {}
         for name in self.header.crc32:
@@ -196,7 +202,7 @@ class Shard:
                 continue
             tensor = self._file.get_tensor(name)
             if crc32(tensor) != self.header.crc32[name]:
-                raise UserError(f"{self.path}: item {number} is damaged; {MEND}")
+                raise UserError(f"{self.path}: item {number} is damaged; {self._mend}")
             item[name.partition(".")[2]] = tensor
         return item
 
@@ -218,11 +224,11 @@ class Items(Sequence[Item]):
             if index["format"] != FORMAT or len(self._shards) != store.shards:
                 raise ValueError("not the index of this cache")
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise UserError(f"{path}: not a usable index ({error}); {MEND}") from None
+            raise UserError(f"{path}: not a usable index ({error}); {store.mend}") from None
         for shard, (size, _) in enumerate(self._shards):
             there = store.path(shard)
             if not there.exists() or there.stat().st_size != size:
-                raise UserError(f"{there}: missing or not of its {size} bytes; {MEND}")
+                raise UserError(f"{there}: missing or not of its {size} bytes; {store.mend}")
         self._opened: dict[int, Shard] = {}
 
     def __len__(self) -> int:
@@ -248,7 +254,7 @@ class Items(Sequence[Item]):
         if shard not in self._opened:
             opened = Shard(self.store, shard)
             if opened.header.sha256 != self._shards[shard][1]:
-                raise UserError(f"{self.store.path(shard)}: not as it was written; {MEND}")
+                raise UserError(f"{self.store.path(shard)}: not as it was written; {self.store.mend}")
             self._opened[shard] = opened
         return self._opened[shard]
 

@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import socket
 import subprocess
 import sys
 import types
@@ -12,7 +14,7 @@ import pytest
 import torch
 import yaml
 
-from dysenvdm.training import loop, run
+from dysenvdm.training import logs, loop, run
 from dysenvdm.training.autoencoder import AutoencoderLoss, AutoencoderPhase
 from dysenvdm.training.memory import lack_named
 from dysenvdm.training.ranks import _environment, is_lost_connection
@@ -169,11 +171,35 @@ def test_wandb_is_offline_and_asked_for(tmp_path: Path, monkeypatch: pytest.Monk
     handle = types.SimpleNamespace(log=lambda values, step: points.append((step, values)), finish=lambda: None)
     fake.init = lambda **given: opened.update(given) or handle  # type: ignore[attr-defined]
     monkeypatch.setenv("WANDB_MODE", "online")
-    with pytest.raises(UserError, match="wandb is not installed; run: pip install wandb"):
-        run(recipe_file(tmp_path), ["log.wandb=true"])
     monkeypatch.setitem(sys.modules, "wandb", fake)
+    with (
+        monkeypatch.context() as patch,
+        pytest.raises(UserError, match="wandb is not installed; run: pip install wandb"),
+    ):
+        patch.setattr(logs, "find_spec", lambda name: None)
+        run(recipe_file(tmp_path), ["log.wandb=true"])
     run(recipe_file(tmp_path), ["log.wandb=true", "train.steps=1"])
     assert os.environ["WANDB_MODE"] == opened["mode"] == "offline"
     logged = json.loads((tmp_path / "run" / "log.jsonl").read_text().splitlines()[0])
     assert points[0][0] == 1
     assert points[0][1]["train/loss"] == pytest.approx(logged["loss"], rel=1e-5)
+
+
+def test_wandb_itself_writes_all_values_and_calls_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wandb = pytest.importorskip("wandb", reason="an optional package, in no extra: pip install wandb")
+    with socket.create_server(("127.0.0.1", 0)) as home:
+        place = f"http://127.0.0.1:{home.getsockname()[1]}"
+        for name in ("WANDB_BASE_URL", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+            monkeypatch.setenv(name, place)
+        monkeypatch.setenv("WANDB_MODE", "online")
+        run(recipe_file(tmp_path), ["log.wandb=true", "train.steps=2"])
+        wandb.teardown()
+        home.settimeout(0.5)
+        with pytest.raises(TimeoutError):
+            home.accept()
+    [file] = (tmp_path / "run" / "wandb").glob("offline-run-*/*.wandb")
+    noted = re.findall(rb"train/loss\x82\x01.([0-9.]+)", file.read_bytes(), re.DOTALL)  # protobuf: a key, then JSON
+    lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    losses = [line["loss"] for line in lines if line["kind"] == "train"]
+    assert len(losses) == 2
+    assert [float(loss) for loss in dict.fromkeys(noted)] == pytest.approx(losses, rel=1e-5)

@@ -173,3 +173,15 @@ def test_files_that_are_missing_or_damaged_are_said_in_one_line(tmp_path: Path) 
     (tmp_path / "Charades_v1_verbclasses.txt").unlink()
     with pytest.raises(UserError, match=r"Charades_v1_verbclasses\.txt: not there"):
         ActionGenome(tmp_path, tmp_path)
+
+
+def test_every_relationship_of_the_release_is_a_fact_or_states_none(tmp_path: Path) -> None:
+    spatial = ["above", "beneath", "in_front_of", "behind", "on_the_side_of", "in"]
+    contacting = [
+        *("carrying", "covered_by", "drinking_from", "eating", "have_it_on_the_back", "holding", "leaning_on"),
+        *("lying_on", "not_contacting", "other_relationship", "sitting_on", "standing_on", "touching", "twisting"),
+        *("wearing", "wiping", "writing_on"),
+    ]
+    bed = thing("bed", attention=["looking_at", "not_looking_at", "unsure"], spatial=spatial, contacting=contacting)
+    footage = ActionGenome(genome(tmp_path, {"001YG.mp4/000006.png": [bed]})).footage("001YG", 80, 10.0)
+    assert len(footage.statements) == 26 - 4

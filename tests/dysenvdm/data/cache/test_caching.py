@@ -1,5 +1,6 @@
 """Caches of recipes: what comes out of them is what went in, and what changes makes anew only what follows from it."""
 
+import shlex
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -218,8 +219,11 @@ def test_plans_serve_ranks_without_a_planner_and_imagination_may_be_left_out(
     recipe_of: Callable[..., Recipe],
 ) -> None:
     recipe = recipe_of("denoiser", "data.scenes.from=planned")
-    with pytest.raises(UserError, match="not planned yet; run: dysenvdm cache"):
+    with pytest.raises(UserError, match="not planned yet; run: dysenvdm cache") as caught:
         prepare(recipe)
+    path, *changes = shlex.split(str(caught.value).partition("dysenvdm cache ")[2])
+    assert changes[::2] == ["--set"] * 2
+    assert load_recipe(path, changes[1::2]) == recipe
     planner = Counting()
     planned = prepare(recipe, planner)
     bare = prepare(recipe_of("denoiser", "data.scenes.from=planned", "data.scenes.imagination=false"))
