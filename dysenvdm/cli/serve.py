@@ -95,6 +95,11 @@ def serve(
                 "body_bytes, upload_bytes, queued_jobs, requests_per_minute, event_streams.", KEEPING,
                 metavar="NAME=NUMBER"),
     ] = None,
+    ray: Annotated[
+        str | None,
+        _option("--ray", "Serve on this Ray cluster instead, several machines; auto: the one started here.",
+                NETWORK, metavar="ADDRESS"),
+    ] = None,
     audit_log: Annotated[
         Path | None, _option("--audit-log", "Append a line for every change that a client asks for.", KEEPING)
     ] = None,
@@ -125,6 +130,13 @@ def serve(
     if keep_hours is not None:
         given["keep_hours"] = keep_hours or None
     settings = _settings(config, given)
+
+    if ray is not None:
+        from serving.ray_app import serve_on_ray
+
+        serve_on_ray(settings, ray, say)
+        say("ended; jobs that were under way wait for the next start")
+        return
 
     from serving import offers, supervisor
 
