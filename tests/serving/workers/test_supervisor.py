@@ -12,7 +12,7 @@ from serving import supervisor
 from serving.devices import places
 from serving.process import UNLOADED
 from serving.settings import Settings
-from serving.supervisor import FIRST_DELAY, HEALTHY_SECONDS, LONGEST_DELAY, Child, Supervisor
+from serving.supervisor import FIRST_DELAY, HEALTHY_SECONDS, LONGEST_DELAY, Child, Supervisor, children_of
 
 
 class Process:
@@ -49,7 +49,7 @@ def said() -> list[str]:
 @pytest.fixture
 def watched(tmp_path: Path, clock: list[float], said: list[str]) -> Iterator[Watched]:
     with socket.socket() as unused:
-        yield Watched(Settings(folder=tmp_path), places(1, []), unused, said.append)
+        yield Watched(Settings(folder=tmp_path), children_of(places(1, [])), said.append, unused)
 
 
 def die(watched: Watched, child: Child, status: int) -> None:
