@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 from pathlib import Path
@@ -37,3 +38,12 @@ def test_the_lock_file_names_no_host() -> None:
     text = (WEB / "package-lock.json").read_text(encoding="utf-8")
     assert '"resolved"' not in text
     assert text.count('"integrity"') > 10
+
+
+def test_the_licences_of_all_that_is_built_in_ship_with_it() -> None:
+    told = (BUILT / "licences.txt").read_text(encoding="utf-8")
+    packages = json.loads((WEB / "package-lock.json").read_text(encoding="utf-8"))["packages"]
+    built_in = {path: said for path, said in packages.items() if path and not said.keys() & {"dev", "optional"}}
+    assert {"node_modules/preact", "node_modules/@dagrejs/dagre"} <= built_in.keys()
+    for path, said in built_in.items():
+        assert f"{path.removeprefix('node_modules/')} {said['version']}, {said['license']}\n" in told
