@@ -47,7 +47,7 @@ export const EMPTY: Draft = {
 /** A draft as it was remembered, possibly by another version of this page: unknown fields go, missing ones are empty. */
 export function restoreDraft(saved: unknown): Draft {
   if (typeof saved !== "object" || saved === null) return EMPTY;
-  const known = Object.entries(saved).filter(([name, value]) => name in EMPTY && sameKind(name as keyof Draft, value));
+  const known = Object.entries(saved).filter(([name, value]) => Object.hasOwn(EMPTY, name) && sameKind(name as keyof Draft, value));
   return { ...EMPTY, ...Object.fromEntries(known) } as Draft;
 }
 

@@ -77,6 +77,7 @@ describe("recipes", () => {
           expect(draft.seed === null || Number.isFinite(draft.seed)).toBe(true);
         }
       }),
+      { numRuns: 300, seed: 11, examples: [[{ valueOf: null }, {}]] },
     );
     const whole = fromVideo(JOB, DSG, true);
     expect(restoreDraft(JSON.parse(JSON.stringify(whole)))).toEqual(whole);
