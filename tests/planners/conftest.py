@@ -7,16 +7,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
-from hypothesis import settings
 
 from planners.action_planning import order_question, parsed
 from planners.demonstrations import Demonstration, demonstrations
 from planners.engines import Capabilities, Reply, Request
 from planners.questions import instructions
-
-# A busy machine is no bug: what is checked is what code does, not how fast.
-settings.register_profile("unhurried", deadline=None)
-settings.load_profile("unhurried")
 
 STEPS = ("split", "act", "name", "refer", "order", "imagine", "polish")
 Twist = Callable[[str, Request, int], Reply | str | None]
