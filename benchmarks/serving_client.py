@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import http.client
 import json
+import sys
 import time
 import uuid
 from collections import Counter
@@ -163,6 +164,8 @@ def audit(
             told += 1
         elif job is None or not _kept(job, content):
             lost.append(number)
+            why = "not in the store" if job is None else f"{job.status}, {job.error or 'its file is another or missing'}"
+            print(f"lost: {number}: {why}", file=sys.stderr)
     completed = len(known) - len(lost) - told
     return Books(len(accepted), completed, told, tuple(sorted(lost)), tuple(sorted(doubled)))
 
