@@ -97,6 +97,8 @@ class Client:
             for job in list(open_):
                 answer = self.get(f"/v1/{'plans' if job.startswith('plan') else 'videos'}/{job}")
                 status = answer.json()["status"] if answer.status == 200 else f"HTTP {answer.status}"
+                if answer.status == 429:  # too many questions, nothing about the job
+                    continue
                 if answer.status != 200 or Status(status).final:
                     ended[job] = status
                     del open_[job]
@@ -164,7 +166,7 @@ def audit(
             told += 1
         elif job is None or not _kept(job, content):
             lost.append(number)
-            why = "not in the store" if job is None else f"{job.status}, {job.error or 'its file is another or missing'}"
+            why = (job.status, job.error or "its file is another or missing") if job else "not in the store"
             print(f"lost: {number}: {why}", file=sys.stderr)
     completed = len(known) - len(lost) - told
     return Books(len(accepted), completed, told, tuple(sorted(lost)), tuple(sorted(doubled)))
