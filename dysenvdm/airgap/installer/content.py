@@ -93,15 +93,18 @@ def is_pickle(name: str, stream: BinaryIO) -> bool:
     if head[:6] == b"\x93NUMPY":
         return b"'descr': '|O'" in head[:512] or b'"|O"' in head[:512]
     if head[:2] in _PROTOCOLS:
-        return _first_opcodes(head, 3)
-    # Protocols 0 and 1 are plain text: only a file that is called a pickle and reads as one to its end is taken for it.
-    return name.endswith(PICKLES) and head[:1] in b"(cilSVIFLN]})" and _first_opcodes(head, 3) and head.endswith(b".")
+        return _reads_as_pickle(stream, 3)
+    # Protocols 0 and 1 have no mark of their own: what is called a pickle, and reads as one to its end, is taken for it.
+    return name.endswith(PICKLES) and _reads_as_pickle(stream, None)
 
 
-def _first_opcodes(head: bytes, number: int) -> bool:
+def _reads_as_pickle(stream: BinaryIO, opcodes: int | None) -> bool:
+    """Whether so many opcodes can be read, or all up to the last (None). From the file itself: an argument may be
+    longer than any beginning of it."""
+    stream.seek(0)
     try:
-        return bool(list(itertools.islice(pickletools.genops(head), number)))
-    except Exception:
+        return bool(list(itertools.islice(pickletools.genops(stream), opcodes)))
+    except Exception:  # whatever malformed data makes of it
         return False
 
 

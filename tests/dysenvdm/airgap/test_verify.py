@@ -208,6 +208,8 @@ def archive(**members: bytes) -> bytes:
 @pytest.mark.parametrize("protocol", range(6))
 def test_pickles_are_found_by_what_they_are(protocol: int) -> None:
     data = pickle.dumps({"weight": [1.0, 2.0]}, protocol=protocol)
+    large = pickle.dumps("a" * 2**17, protocol=protocol)  # its first argument is longer than what is read at once
+    assert list(wheel_problems("a.whl", BytesIO(archive(**{"lib__model.pkl": large})), []))
     assert list(file_problems("x.pt" if protocol < 2 else "weights.safetensors", BytesIO(data)))
     assert list(file_problems("x.pt", BytesIO(archive(**{"archive__data.pkl": data}))))
     assert list(wheel_problems("a.whl", BytesIO(archive(**{"lib__model.pt": data})), []))
