@@ -94,7 +94,7 @@ def is_pickle(name: str, stream: BinaryIO) -> bool:
         return b"'descr': '|O'" in head[:512] or b'"|O"' in head[:512]
     if head[:2] in _PROTOCOLS:
         return _reads_as_pickle(stream, 3)
-    # Protocols 0 and 1 have no mark of their own: what is called a pickle, and reads as one to its end, is taken for it.
+    # Protocols 0 and 1 have no mark: what is called a pickle and reads as one to its end is taken for it.
     return name.endswith(PICKLES) and _reads_as_pickle(stream, None)
 
 
