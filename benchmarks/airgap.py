@@ -12,6 +12,7 @@ the right to make a namespace (root, or user namespaces) the run says so and gua
 from __future__ import annotations
 
 import argparse
+import hashlib
 import os
 import random
 import resource
@@ -181,17 +182,35 @@ def size_of(folder: Path) -> int:
     return sum({path.stat().st_ino: path.stat().st_size for path in files}.values())
 
 
-def half_made(prefix: Path) -> bool:
-    """Whether the prefix calls anything whole that is not, after a call that did not end well."""
+def fingerprint(prefix: Path) -> dict[str, str]:
+    """The SHA-256 of every installed file below a prefix, links by their target; bytecode, which runs make, left out."""
+    found = {}
+    for path in sorted((prefix / "versions").rglob("*")):
+        if path.is_symlink():
+            found[str(path.relative_to(prefix))] = f"-> {path.readlink()}"
+        elif path.is_file() and path.suffix != ".pyc":
+            with path.open("rb") as stream:
+                found[str(path.relative_to(prefix))] = hashlib.file_digest(stream, "sha256").hexdigest()
+    return found
+
+
+def half_made(prefix: Path, whole: dict[str, str]) -> bool:
+    """Whether the prefix calls anything whole that is not, file by file, the installation that nothing disturbed.
+
+    A kill may come after the last file is in place and before the process has ended: that installation is whole.
+    """
     states = prefix_states(prefix)
-    return any(not wrong for wrong in states.values()) or (prefix / "current").exists()
+    called_whole = any(not wrong for wrong in states.values()) or (prefix / "current").exists()
+    return called_whole and (any(states.values()) or fingerprint(prefix) != whole)
 
 
 def harmed(
     report: Report, bundle: Path, prefix: Path, number: int, what: str, harm: Callable[[subprocess.Popen[bytes]], None]
 ) -> None:
-    """Installations that are harmed: none may look whole unless it ended well, and the next call repairs all."""
-    ended = 0
+    """Installations that are harmed: none may look whole unless it is, and the next call repairs all."""
+    shutil.rmtree(prefix, ignore_errors=True)
+    subprocess.run([sys.executable, "-I", str(bundle / "install.py"), "--prefix", str(prefix)], check=True)
+    whole, ended = fingerprint(prefix), 0
     for _ in range(number):
         shutil.rmtree(prefix, ignore_errors=True)
         run = subprocess.Popen(
@@ -202,7 +221,7 @@ def harmed(
         harm(run)
         if run.wait() == 0:
             ended += 1
-        elif half_made(prefix):
+        elif half_made(prefix, whole):
             report.fault(f"{what}: a half-made installation looks whole")
     last = subprocess.run([sys.executable, "-I", str(bundle / "install.py"), "--prefix", str(prefix)], check=False)
     if last.returncode or any(prefix_states(prefix).values()):

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.airgap import Report, flips, main
+from benchmarks.airgap import Report, fingerprint, flips, half_made, main
+from dysenvdm.airgap.installer.prefix import install
+from dysenvdm.airgap.installer.state import STATE
 
 
 def test_every_harm_is_noticed(plain: Path, key: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -23,3 +25,20 @@ def test_a_harm_that_verify_misses_fails_the_run(plain: Path, monkeypatch: pytes
     report = Report()
     flips(report, plain, None, 1, 0)
     assert "was not found" in report.wrong[0]
+
+
+def test_only_an_installation_with_every_file_in_place_may_look_whole(plain: Path, tmp_path: Path) -> None:
+    prefix = tmp_path / "prefix"
+    version = install(plain, prefix, None, lambda _: None)
+    whole = fingerprint(prefix)
+    assert whole and not half_made(prefix, whole)  # killed after its last step
+    (prefix / "current").unlink()
+    assert not half_made(prefix, whole)  # killed between the last file and the switch
+    state = version / STATE
+    says_installed = state.read_text()
+    state.write_text(says_installed.replace('"installed"', '"installing"'))
+    assert not half_made(prefix, whole)  # says itself that it is not
+    state.write_text(says_installed)
+    script = next(path for path in (version / "venv").rglob("*.py") if path.stat().st_size)
+    script.write_bytes(b"#" + script.read_bytes()[1:])  # of the right size
+    assert half_made(prefix, whole)
