@@ -174,7 +174,7 @@ def _autoencoder(recipe: Recipe, device: torch.device) -> AutoencoderKL | None:
     if not (folder / "config.json").is_file():
         raise UserError(f"model.vae: no autoencoder in {folder}; give the vae folder of a trained model")
     vae = AutoencoderKL.from_pretrained(folder, local_files_only=True).to(device)
-    if device.type == "cuda":
+    if device.type == "cuda" or recipe.train.precision == "bf16":
         vae = vae.to(torch.bfloat16)
     return vae.requires_grad_(False).eval()
 
