@@ -58,6 +58,7 @@ def _read_graph(data: bytes, folder: Path) -> None:
     del folder
     graph = DynamicSceneGraph.from_json(data)
     assert DynamicSceneGraph.from_json(graph.to_json()) == graph, "is not read as it is written"
+    graph.to_json().encode()
     graph.segments()
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import faulthandler
+import importlib
 import multiprocessing
 import os
 import re
@@ -27,7 +28,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.fuzz_readers import DOCUMENTED, READERS, harmed
+from benchmarks import fuzz_readers
+from benchmarks.fuzz_readers import DOCUMENTED, READERS, Reader, harmed
 
 SECONDS = 5
 """Of processor time for one case, so that a busy machine is no finding."""
@@ -49,13 +51,16 @@ class Outcome(NamedTuple):
         return self.kind not in ("accepted", "refused")
 
 
-def read_cases(name: str, connection: Connection, folder: Path) -> None:
-    """The worker: reads what comes through the connection, one after the other, until that is closed."""
+def read_cases(readers: str, name: str, connection: Connection, folder: Path, seconds: float) -> None:
+    """The worker: reads what comes through the connection, one after the other, until that is closed.
+
+    ``readers`` is the module whose READERS has the reader.
+    """
     log = os.open(folder / "stderr", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(log, 2)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     faulthandler.enable()
-    reader = READERS[name]
+    reader: Reader = importlib.import_module(readers).READERS[name]
     work = folder / "work"
     work.mkdir(exist_ok=True)
     if not any(work.iterdir()):
@@ -69,38 +74,42 @@ def read_cases(name: str, connection: Connection, folder: Path) -> None:
     with suppress(EOFError):
         while True:
             data = connection.recv_bytes()
-            signal.setitimer(signal.ITIMER_PROF, SECONDS)  # kills: a decoder would not let Python answer a signal
-            kind, said = _outcome(reader.read, data, work)
+            signal.setitimer(signal.ITIMER_PROF, seconds)  # kills: a decoder would not let Python answer a signal
+            kind, said = outcome_of(reader, data, work)
             signal.setitimer(signal.ITIMER_PROF, 0)
             connection.send((kind, said, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024))
 
 
-def _outcome(read: object, data: bytes, work: Path) -> tuple[str, str]:
-    assert callable(read)
+def outcome_of(reader: Reader, data: bytes, work: Path) -> Outcome:
+    """What a reader makes of a case, unless that ends the process."""
     try:
-        read(data, work)
+        reader.read(data, work)
     except DOCUMENTED as error:
         said = str(error)
         if not said.strip() or len(said) > LONGEST_MESSAGE:
-            return f"a message of {'no' if not said.strip() else 'too many'} characters", said[:300]
-        return "refused", said
+            return Outcome(f"a message of {'no' if not said.strip() else 'too many'} characters", said[:300])
+        return Outcome("refused", said)
     except BaseException as error:
         ours = [line for line in traceback.extract_tb(error.__traceback__) if "site-packages" not in line.filename]
-        return f"{type(error).__name__} in {Path(ours[-1].filename).name}:{ours[-1].name}", str(error)[:300]
-    return "accepted", ""
+        return Outcome(f"{type(error).__name__} in {Path(ours[-1].filename).name}:{ours[-1].name}", str(error)[:300])
+    return Outcome("accepted")
 
 
 class Worker:
     """One reader's process, made anew whenever it has died."""
 
-    def __init__(self, name: str, folder: Path) -> None:
-        self.name, self.folder, self.peak = name, folder, 0
+    def __init__(
+        self, name: str, folder: Path, readers: str = fuzz_readers.__name__, seconds: float = SECONDS
+    ) -> None:
+        self.name, self.folder, self.readers, self.seconds, self.peak = name, folder, readers, seconds, 0
         self._start()
 
     def _start(self) -> None:
         context = multiprocessing.get_context("spawn")
         self._connection, theirs = context.Pipe()
-        self._process = context.Process(target=read_cases, args=(self.name, theirs, self.folder), daemon=True)
+        self._process = context.Process(
+            target=read_cases, args=(self.readers, self.name, theirs, self.folder, self.seconds), daemon=True
+        )
         self._process.start()
         theirs.close()
         self._connection.recv()
@@ -123,7 +132,7 @@ class Worker:
         self._process.join()
         code = self._process.exitcode or 0
         if not kind and code == -signal.SIGPROF:
-            kind = f"a hang of over {SECONDS} s"
+            kind = f"a hang of over {self.seconds} s"
         elif not kind:
             kind = f"a crash ({signal.Signals(-code).name if code < 0 else f'exit code {code}'})"
         said = (self.folder / "stderr").read_text(errors="replace")[-600:]
