@@ -41,7 +41,7 @@ class Reader:
     valid: Callable[[], list[bytes]]
     mutated: Mutation
     read: Callable[[bytes, Path], object]
-    prepare: Callable[[Path], object] = lambda folder: None
+    prepare: Callable[[Path], object] = lambda _: None
 
 
 # -- texts ---------------------------------------------------------------------------------------------------------
@@ -165,7 +165,8 @@ def _transcripts() -> list[bytes]:
     )  # fmt: skip
     told = {
         "format": "dysenvdm.transcript/1", "prompt": example.prompt, "planner": "smollm2", "ticks": 6, "seed": 0,
-        "imagine": True, "sha256": calls_sha256([call]), "dsg_sha256": "0" * 64, "calls": [call.model_dump(mode="json")],
+        "imagine": True, "sha256": calls_sha256([call]), "dsg_sha256": "0" * 64,
+        "calls": [call.model_dump(mode="json")],
     }  # fmt: skip
     return [json.dumps(told).encode()]
 
@@ -213,9 +214,9 @@ def _adapters() -> list[bytes]:
     import torch
     from safetensors.torch import save
 
-    tensors = {
-        f"unet.to_q.lora_{half}.weight": torch.ones(shape) for half, shape in (("A", (2, 4)), ("B", (4, 2)))
-    } | {"unet.to_q.alpha": torch.tensor(2.0)}
+    tensors = {f"unet.to_q.lora_{half}.weight": torch.ones(shape) for half, shape in (("A", (2, 4)), ("B", (4, 2)))} | {
+        "unet.to_q.alpha": torch.tensor(2.0)
+    }
     return [save(tensors, {"lora_adapter_metadata": json.dumps({"unet.lora_alpha": 2})})]
 
 

@@ -98,9 +98,7 @@ def outcome_of(reader: Reader, data: bytes, work: Path) -> Outcome:
 class Worker:
     """One reader's process, made anew whenever it has died."""
 
-    def __init__(
-        self, name: str, folder: Path, readers: str = fuzz_readers.__name__, seconds: float = SECONDS
-    ) -> None:
+    def __init__(self, name: str, folder: Path, readers: str = fuzz_readers.__name__, seconds: float = SECONDS) -> None:
         self.name, self.folder, self.readers, self.seconds, self.peak = name, folder, readers, seconds, 0
         self._start()
 

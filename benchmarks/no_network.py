@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -28,7 +27,7 @@ from pathlib import Path
 import yaml
 
 from benchmarks.airgap import GUARD
-from benchmarks.outside import Attempt, Outside
+from benchmarks.outside import Outside
 from dysenvdm.offline import SWITCHES
 
 PROMPT = "A girl walks to the box, then she jumps over it."
@@ -44,6 +43,15 @@ CHROMIUM_FLAGS = ("--disable-background-networking", "--disable-component-update
                   "--disable-domain-reliability", "--no-first-run", "--no-sandbox")  # fmt: skip
 """A browser's own errands are not the page's. Where this runs, no sandbox can be made inside the namespace."""
 PATIENCE = 900
+ROOT = Path(__file__).parents[1]
+OWN_ATTEMPTS = """
+import socket
+s = socket.socket()
+s.settimeout(0.2)
+for attempt in (lambda: s.connect(("198.51.100.1", 443)), lambda: socket.getaddrinfo("telemetry.invalid.example", 443)):
+    try: attempt()
+    except OSError: pass
+"""
 
 
 @dataclass(frozen=True)
@@ -153,13 +161,13 @@ def closed_environment(folder: Path, *, guarded: bool) -> dict[str, str]:
     from dysenvdm.models import home
 
     environment = {**os.environ, "DYSENVDM_HOME": str(home().absolute()), "HOME": str(folder / "home")}
-    root = str(Path(__file__).parents[1])
+    path = str(ROOT)
     (folder / "home").mkdir()
     if guarded:
         (folder / "guard").mkdir()
         (folder / "guard" / "sitecustomize.py").write_text(GUARD)
-        root = f"{folder / 'guard'}{os.pathsep}{root}"
-    return environment | {"PYTHONPATH": root}
+        path = f"{folder / 'guard'}{os.pathsep}{path}"
+    return environment | {"PYTHONPATH": path}
 
 
 def namespace() -> list[str] | None:
@@ -181,7 +189,8 @@ def main(arguments: list[str] | None = None) -> int:
     prefix = None if given.inside else namespace()
     if prefix is not None:
         words = [word for name in names for word in ("--only", name)]
-        return subprocess.run([*prefix, sys.executable, "-m", __spec__.name, "--inside", *words], check=False).returncode
+        inside = [sys.executable, "-m", "benchmarks.no_network", "--inside", *words]
+        return subprocess.run([*prefix, *inside], check=False, cwd=ROOT).returncode
     report = Report()
     with Outside() if given.inside else nullcontext() as outside:
         if outside is None:
@@ -194,10 +203,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def check_the_watch(report: Report, outside: Outside) -> None:
-    """Two attempts of our own, one by address and one by name, must be seen, or nothing that follows says anything."""
-    tries = "import socket; s = socket.socket(); s.settimeout(0.2)\ntry: s.connect(('198.51.100.1', 443))\nexcept OSError: pass\n"
-    names = "try: socket.getaddrinfo('telemetry.invalid.example', 443)\nexcept OSError: pass"
-    subprocess.run([sys.executable, "-c", tries + names], check=True)
+    """Attempts of our own, by address and by name, must be seen, or nothing that follows says anything."""
+    subprocess.run([sys.executable, "-c", OWN_ATTEMPTS], check=True)
     time.sleep(0.5)
     seen = {attempt.target for attempt in outside.attempts}
     if not {"198.51.100.1 port 443 (TCP)", "the name telemetry.invalid.example"} <= seen:

@@ -22,7 +22,8 @@ COMMANDS = dict(commands(typer.main.get_command(app), "dysenvdm"))
 
 def parsed(words: list[str]) -> None:
     """Parse a ``dysenvdm`` command as it would be when run."""
-    name = next((f"dysenvdm {' '.join(words[:n])}" for n in (3, 2, 1) if f"dysenvdm {' '.join(words[:n])}" in COMMANDS), "")
+    names = [" ".join(["dysenvdm", *words[:number]]) for number in (3, 2, 1)]
+    name = next((name for name in names if name in COMMANDS), "")
     assert name, f"no command {words}"
     COMMANDS[name].make_context(name, words[name.count(" ") :])
 
@@ -34,7 +35,8 @@ def test_a_block_of_commands_is_run_or_says_why_not_and_its_commands_exist(block
         if kind == "not run":
             assert rest in REASONS
         else:
-            assert kind.startswith("run by ") and (ROOT / kind.removeprefix("run by ")).is_file()
+            assert kind.startswith("run by ")
+            assert (ROOT / kind.removeprefix("run by ")).is_file()
     for words in block.commands:
         match words:
             case [program, *rest] if program.rpartition("/")[2] == "dysenvdm" and rest:

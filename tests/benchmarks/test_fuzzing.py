@@ -59,7 +59,9 @@ def test_crashes_hangs_hunger_and_bugs_are_told_apart_and_the_worker_goes_on(
     monkeypatch.syspath_prepend(str(tmp_path))
     (tmp_path / "own").mkdir()
     worker = Worker("any", tmp_path / "own", readers="sabotage", seconds=0.3)
-    kinds = {case: worker.outcome(case).kind for case in (b"fine", b"crash", b"hang", b"memory", b"bug", b"no", b"long")}
+    kinds = {
+        case: worker.outcome(case).kind for case in (b"fine", b"crash", b"hang", b"memory", b"bug", b"no", b"long")
+    }
     worker.close()
     assert kinds == {
         b"fine": "accepted",

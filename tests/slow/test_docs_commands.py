@@ -47,7 +47,5 @@ def test_the_commands_do_what_they_say(block: Block, place: Path) -> None:
         "DYSENVDM_HOME": str(home().absolute()),
     }
     command = [*(can_unshare() or []), "sh", "-eu", "-c", block.text]
-    done = subprocess.run(
-        command, cwd=place / "work", env=environment, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run(command, cwd=place / "work", env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
