@@ -24,8 +24,8 @@ _TUNSETIFF, _TUN, _NO_HEADER = 0x400454CA, 0x0001, 0x1000
 _PROTOCOLS = {1: "ICMP", 6: "TCP", 17: "UDP", 58: "ICMPv6"}
 _NEIGHBOURS = range(130, 144)
 """Types of ICMPv6 by which the kernel itself makes the acquaintance of a link: nobody's attempt."""
+_DEVICE = "/dev/net/tun"
 _SETUP = (
-    "ip link set lo up",
     "ip addr add 192.0.2.1/24 dev outside",
     "ip link set outside up",
     "ip route add default dev outside",
@@ -43,26 +43,32 @@ class Attempt(NamedTuple):
 
 
 class Outside:
-    """To be entered as root of a network and a mount namespace of its own (``unshare -r -n -m``)."""
+    """To be entered as root of a network and a mount namespace of its own (``unshare -r -n -m``).
+
+    ``sees_packets`` is False where no TUN device can be made: then loopback is all there is, and only names are seen.
+    """
 
     def __init__(self) -> None:
         self.attempts: list[Attempt] = []
+        self.sees_packets = os.access(_DEVICE, os.R_OK | os.W_OK)
         self._names = {"localhost", socket.gethostname().lower()}
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
-        device = os.open("/dev/net/tun", os.O_RDWR)
-        fcntl.ioctl(device, _TUNSETIFF, struct.pack("16sH22x", b"outside", _TUN | _NO_HEADER))
-        for command in _SETUP:
-            # A kernel without IPv6 has no way out by it either.
-            subprocess.run(command.split(), check="-6" not in command, capture_output=True)
+        subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+        if self.sees_packets:
+            device = os.open(_DEVICE, os.O_RDWR)
+            fcntl.ioctl(device, _TUNSETIFF, struct.pack("16sH22x", b"outside", _TUN | _NO_HEADER))
+            for command in _SETUP:
+                # A kernel without IPv6 has no way out by it either.
+                subprocess.run(command.split(), check="-6" not in command, capture_output=True)
+            threading.Thread(target=self._watch_packets, args=(device,), daemon=True).start()
         names = self._stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
         names.bind(("127.0.0.1", 53))
         resolver = Path(self._stack.enter_context(tempfile.TemporaryDirectory()), "resolv.conf")
         resolver.write_text("nameserver 127.0.0.1\noptions timeout:1 attempts:1\n")
         subprocess.run(["mount", "--bind", str(resolver), "/etc/resolv.conf"], check=True)
         self._stack.callback(subprocess.run, ["umount", "/etc/resolv.conf"], check=False)
-        threading.Thread(target=self._watch_packets, args=(device,), daemon=True).start()
         threading.Thread(target=self._watch_names, args=(names,), daemon=True).start()
         return self
 

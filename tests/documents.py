@@ -1,5 +1,5 @@
 """The commands of the documents. A block of them is run by tests/slow/test_docs_commands.py unless the line above it
-says why not, or which test does: ``<!-- not run: REASON -->``, ``<!-- run by tests/FILE -->``."""
+says why not, or what else does: ``<!-- not run: REASON -->``, ``<!-- run by FILE -->``."""
 
 from __future__ import annotations
 

@@ -144,7 +144,8 @@ def read_made(file: Path) -> Made:
 
     told = _recipe(file)
     if told.get("format") != FORMAT:
-        raise UserError(f"{file}: not a {FORMAT} recipe; give a video that dysenvdm made")
+        said = f"its format is {str(told['format'])[:60]!r}" if "format" in told else "it has no format"
+        raise UserError(f"{file}: not a {FORMAT} recipe ({said}); give a video that this version of dysenvdm made")
     known = {name: told[name] for name in Settings.__dataclass_fields__ if name in told}
     try:
         settings = TypeAdapter(Settings).validate_python(known)

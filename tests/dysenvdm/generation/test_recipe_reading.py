@@ -52,6 +52,11 @@ def test_what_is_missing_or_of_another_kind_is_told_in_one_line(changes: dict[st
     assert len(str(caught.value)) < 2000
 
 
+def test_a_recipe_of_another_format_is_told_with_both_formats(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"not a dysenvdm\.recipe/1 recipe \(its format is 'dysenvdm\.recipe/9'\)"):
+        read_made(written(tmp_path, format="dysenvdm.recipe/9"))
+
+
 @pytest.mark.parametrize("text", ["[" * 100_000, "{", "1" * 5000])
 def test_what_is_no_json_is_told(text: str, tmp_path: Path) -> None:
     (tmp_path / "video.json").write_text(text)
