@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -39,10 +40,20 @@ RECIPE = {
     "model": {"preset": "micro"},
     "train": {"steps": 3, "batch_size": 4, "lr": 1e-3, "warmup": 0},
 }
-CHROMIUM_FLAGS = ("--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-gpu",
-                  "--disable-domain-reliability", "--no-first-run", "--no-sandbox")  # fmt: skip
-"""A browser's own errands are not the page's. Where this runs, no sandbox can be made inside the namespace."""
+CHROMIUM_FLAGS = (
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-domain-reliability",
+    "--no-first-run",
+    "--disable-gpu",
+    "--no-sandbox",
+)
+"""A browser's own errands are not the page's, whose requests are looked at one by one. Where this runs, inside of the
+namespace, no sandbox can be made."""
 PATIENCE = 900
+DYSENVDM = (sys.executable, "-c", "from dysenvdm.cli.main import main; main()")
 ROOT = Path(__file__).parents[1]
 OWN_ATTEMPTS = """
 import socket
@@ -67,19 +78,40 @@ def use_the_page(folder: Path) -> None:
     """Plan and generate on the page of a server, in a Chromium."""
     from playwright.sync_api import expect, sync_playwright
 
-    from benchmarks.serving_server import Server
-
-    with Server(folder / "server", tokens=0, planners={"rules": {}}) as server, sync_playwright() as playwright:
+    with served(folder) as address, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=_chromium(), args=list(CHROMIUM_FLAGS))
-        page = browser.new_page()
+        page, asked = browser.new_page(), set[str]()
+        page.on("request", lambda request: asked.add(request.url))
         expect.set_options(timeout=PATIENCE * 1000)
-        page.goto(server.url)
+        page.goto(address)
         page.get_by_role("textbox", name="Prompt", exact=True).fill(PROMPT)
         page.get_by_role("button", name="Plan", exact=True).click()
         page.get_by_role("form").get_by_role("button", name="Generate from plan").click(timeout=PATIENCE * 1000)
         expect(page.locator("main video")).to_have_count(1)
         page.wait_for_timeout(2000)  # whatever the browser does once it has a page
         browser.close()
+    if elsewhere := sorted(url for url in asked if not url.startswith((address, "data:", "blob:"))):
+        raise RuntimeError(f"the page asked for {', '.join(elsewhere)}")
+    assert asked
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """The address of a server that an operator started."""
+    log = folder / "server.log"
+    words = ["serve", "--port", "0", "--folder", "server", "--planner", "rules"]
+    with log.open("w") as said:
+        server = subprocess.Popen([*DYSENVDM, *words], cwd=folder, stderr=said)
+    try:
+        deadline = time.monotonic() + PATIENCE
+        while not (found := re.search(r"serving at (\S+)", log.read_text())):
+            if server.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"the server did not start: {log.read_text()[-800:]}")
+            time.sleep(0.2)
+        yield found[1]
+    finally:
+        server.terminate()
+        server.wait(60)
 
 
 def _chromium() -> str | None:
@@ -120,9 +152,14 @@ def run_step(report: Report, name: str, step: Step, folder: Path, environment: d
         return
     start = time.perf_counter()
     for words in step.commands:
-        command = [sys.executable, "-c", "from dysenvdm.cli.main import main; main()", *words]
         done = subprocess.run(
-            command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=PATIENCE
+            [*DYSENVDM, *words],
+            cwd=folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=PATIENCE,
         )
         for line in done.stderr.splitlines():
             if line.startswith("NETWORK: "):

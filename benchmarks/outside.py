@@ -24,6 +24,8 @@ _TUNSETIFF, _TUN, _NO_HEADER = 0x400454CA, 0x0001, 0x1000
 _PROTOCOLS = {1: "ICMP", 6: "TCP", 17: "UDP", 58: "ICMPv6"}
 _NEIGHBOURS = range(130, 144)
 """Types of ICMPv6 by which the kernel itself makes the acquaintance of a link: nobody's attempt."""
+_LOOPBACK = ("1.0.0.127.in-addr.arpa", f"1.{'0.' * 31}ip6.arpa")
+"""What is asked for the name of 127.0.0.1 and of ::1, where /etc/hosts does not say it; gloo wants to know."""
 _DEVICE = "/dev/net/tun"
 _SETUP = (
     "ip addr add 192.0.2.1/24 dev outside",
@@ -51,7 +53,7 @@ class Outside:
     def __init__(self) -> None:
         self.attempts: list[Attempt] = []
         self.sees_packets = os.access(_DEVICE, os.R_OK | os.W_OK)
-        self._names = {"localhost", socket.gethostname().lower()}
+        self._names = {"localhost", socket.gethostname().lower(), *_LOOPBACK}
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:

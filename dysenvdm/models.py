@@ -127,7 +127,7 @@ def verify(path: Path) -> dict[str, str]:
         again = "install dysenvdm again"
     for name in sorted(recorded.keys() | files.keys()):
         if name not in files:
-            raise UserError(f"{path / name}: recorded in {MANIFEST} but missing; {again}")
+            raise UserError(f"{path / name[:200]}: recorded in {MANIFEST} but missing; {again}")
         if name not in recorded:
             raise UserError(f"{path / name}: not recorded in {MANIFEST}; remove the file or {again}")
     hashes = {name: sha256(file) for name, file in files.items()}

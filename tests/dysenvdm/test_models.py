@@ -124,6 +124,15 @@ def test_a_users_own_folder_needs_no_manifest(folder: Path) -> None:
     assert set(models.verify(models.locate(str(folder)))) == {"config.json", "unet/model.safetensors"}
 
 
+def test_what_is_told_of_a_manifest_is_short_however_long_its_names(folder: Path) -> None:
+    path = models.import_model("mine", folder)
+    data = {"format": models.FORMAT, "files": {"!" * 100_000: {"sha256": ""}}}  # the first in order
+    (path / models.MANIFEST).write_text(json.dumps(data))
+    with pytest.raises(UserError, match=r"recorded in manifest\.json but missing") as caught:
+        models.verify(path)
+    assert len(str(caught.value)) < 2000
+
+
 def test_weights_that_were_cut_short_are_named_before_anything_loads_them(folder: Path) -> None:
     path = folder / "unet/model.safetensors"
     path.write_bytes(path.read_bytes()[:-1])
