@@ -141,12 +141,15 @@ def _fill_deepspeed(data: dict[str, Any], folder: Path) -> None:
     name = data.get("deepspeed")
     if not isinstance(name, str):
         return
+    path = folder / name
     try:
-        data["deepspeed"] = json.loads((folder / name).read_text(encoding="utf-8"))
+        if path.exists() and not path.is_file():
+            raise OSError(0, "no plain file")  # a device would be read without an end
+        data["deepspeed"] = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise UserError(f"deepspeed: {str(folder / name)[:300]} cannot be read ({error.strerror})") from None
+        raise UserError(f"deepspeed: {str(path)[:300]} cannot be read ({error.strerror})") from None
     except (ValueError, RecursionError) as error:
-        raise UserError(f"deepspeed: {folder / name} is not valid JSON ({error})") from None
+        raise UserError(f"deepspeed: {path} is not valid JSON ({error})") from None
 
 
 def validated(path: str | Path, data: dict[str, Any], schema: type[R]) -> R:
