@@ -30,7 +30,6 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "bin").mkdir()
     (folder / "bin" / "dysenvdm").write_text(DYSENVDM.format(python=sys.executable))
     (folder / "bin" / "dysenvdm").chmod(0o755)
-    (folder / "bin" / "python").symlink_to(sys.executable)
     (folder / "work").mkdir()
     return folder
 
