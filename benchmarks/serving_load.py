@@ -156,7 +156,8 @@ def served_seconds(
     works = [{"dsg": graph, "seed": number, "num_inference_steps": steps} for number, graph in enumerate(asked)]
     with server.client(0) as client:
         ids = [client.create(work) for work in works]
-        client.wait(ids, every=every)
+        for job in ids:  # as somebody does who calls the openai client's poll for each
+            client.wait([job], every=every)
     store = server.store()
     jobs = [job for job in map(store.get, ids) if job is not None]
     if unfinished := [job for job in jobs if job.status is not Status.COMPLETED]:
