@@ -23,6 +23,7 @@ from dysenvdm.metrics.registry import (
     names,
     register,
 )
+from dysenvdm.metrics.report import as_data, from_data, markdown
 
 __all__ = [
     "Figure",
@@ -34,8 +35,11 @@ __all__ = [
     "Result",
     "Settings",
     "Weights",
+    "as_data",
     "check_weights",
     "find",
+    "from_data",
+    "markdown",
     "measure",
     "measure_all",
     "names",

@@ -20,7 +20,8 @@ Direction = Literal["higher", "lower", "neither"]
 """What is better."""
 Aggregation = Literal["mean", "micro", "set"]
 """Mean over clips; counts of all clips together; a figure of the set, which no clip has by itself."""
-Need = Literal["videos", "reference", "prompts", "gold graphs", "plans", "gold plans"]
+Need = Literal["videos", "reference", "gold videos", "prompts", "graphs", "gold graphs", "gold plans"]
+"""Gold videos are reference items with the ids of the items measured: what each of these should have been."""
 Pair = tuple[float, float]
 
 
@@ -47,7 +48,9 @@ class Weights:
     mend: str
     """The command that brings it into the store."""
     sha256: str | None = None
-    """Of the public checkpoint, where it is known."""
+    """Of the public checkpoint, or its first digits, where they are known."""
+    setting: str | None = None
+    """The metric's setting that may name another model of the store, or a folder, instead."""
 
 
 class Settings(BaseModel):
@@ -64,11 +67,15 @@ class Item:
     read: Callable[[], NDArray[np.uint8]] | None = None
     """Gives the frames (f h w 3), RGB."""
     fps: float | None = None
+    shape: tuple[int, int, int] | None = None
+    """(frames, height, width), where it is known without decoding; stamped into results."""
     prompt: str | None = None
+    graph: DynamicSceneGraph | None = None
+    """What a planner made of the prompt."""
     gold_graph: DynamicSceneGraph | None = None
     """What is asked of the video."""
     plan: ActionPlan | None = None
-    """What a planner made of the prompt; None is a plan without events where ``gold_plan`` is there."""
+    """What a planner made of the prompt; None is no plan at all, which counts as a plan without events."""
     gold_plan: ActionPlan | None = None
 
 
@@ -91,6 +98,10 @@ class Measured:
     runs: Sequence[float] = ()
     n: int | None = None
     """Clips of each run, where that is not the number of items."""
+    floor: float | None = None
+    """What comes out by chance, for a metric that can say."""
+    ceiling: float | None = None
+    """What comes out of gold videos, for a metric that can say."""
 
 
 @dataclass(frozen=True)
@@ -127,6 +138,11 @@ class Result:
     interval: tuple[float, float] | None = None
     """95 % bootstrap interval over items."""
     runs: int = 1
+    floor: float | None = None
+    ceiling: float | None = None
+    """What comes out by chance, and of gold videos; tables show both beside the value."""
+    material: Mapping[str, Any] = field(default_factory=dict)
+    """fps, frames and size of what was measured: a value, or a list of several."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     weights: Mapping[str, str] = field(default_factory=dict)
     """"model/file" -> SHA-256 of every weights file that was read."""

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from pydantic import ValidationError
 
 from dysenvdm.metrics.bootstrap import share
-from dysenvdm.metrics.contract import Figure, Item, Material, Measured, Metric, Need, Result, Settings, Weights
-from dysenvdm.models import entries, locate, verify
+from dysenvdm.metrics.contract import Figure, Item, Material, Measured, Metric, Need, Result, Settings
+from dysenvdm.models import locate, verify
 from planners.dsg import UserError, one_line
 
 _METRICS: dict[str, Metric] = {}
@@ -52,27 +53,36 @@ def settings_of(metric: Metric, given: Mapping[str, Any] | None = None) -> Setti
         raise UserError(f"metric {metric.name}: settings: {one_line(error)}; it knows: {known}") from None
 
 
-def weights_found(weights: Weights) -> bool:
-    """Whether the model store has them (their hashes are checked when they are read)."""
-    return any(path.name == weights.name for path in entries())
+def weights_folders(metric: Metric, settings: Settings) -> dict[str, Path]:
+    """Where each of a metric's weights lies, by the name that the settings give it; hashes are not checked yet.
 
-
-def check_weights(metric: Metric) -> None:
-    """Raise :class:`MissingWeightsError` where the model store lacks a file of the metric's."""
+    Raises :class:`MissingWeightsError` where one is not there.
+    """
+    folders = {}
     for needed in metric.weights:
-        if not weights_found(needed):
+        name = getattr(settings, needed.setting) if needed.setting else needed.name
+        try:
+            folders[name] = locate(name)
+        except UserError:
+            other = f", or name another with the setting {needed.setting}" if needed.setting else ""
             raise MissingWeightsError(
-                f"metric {metric.name}: needs {needed.name!r} in the model store, made of {needed.file} "
-                f"({needed.source}, licence {needed.licence}); {needed.mend}"
-            )
+                f"metric {metric.name}: needs {name!r} in the model store, made of {needed.file} "
+                f"({needed.source}, licence {needed.licence}); {needed.mend}{other}"
+            ) from None
+    return folders
 
 
-def weights_hashes(metric: Metric) -> dict[str, str]:
+def check_weights(metric: Metric, settings: Settings | None = None) -> None:
+    """Raise :class:`MissingWeightsError` where the model store lacks a file of the metric's."""
+    weights_folders(metric, settings or settings_of(metric))
+
+
+def weights_hashes(metric: Metric, settings: Settings) -> dict[str, str]:
     """SHA-256 by "model/file" of every weights file that a metric reads, held against the manifests."""
     return {
-        f"{needed.name}/{file}": value
-        for needed in metric.weights
-        for file, value in verify(locate(needed.name)).items()
+        f"{folder.name}/{file}": value
+        for folder in weights_folders(metric, settings).values()
+        for file, value in verify(folder).items()
         if file.endswith(".safetensors")
     }
 
@@ -89,15 +99,28 @@ def check_material(metric: Metric, material: Material, settings: Settings) -> No
                 f"metric {metric.name}: {side}: {len(items)} given, it needs at least {max(least, metric.minimum)}"
                 + (f" (setting clips={least}; the least is {metric.minimum})" if least > metric.minimum else "")
             )
-    for need in sorted(metric.needs - {"reference"}):
+    if "gold videos" in metric.needs:
+        _check_gold_videos(metric, material)
+    for need in sorted(metric.needs - {"reference", "gold videos"}):
         for item in material.items:
             if not _has(item, need):
                 raise UserError(f"metric {metric.name}: {item.id}: {_LACKS[need]}")
 
 
+def _check_gold_videos(metric: Metric, material: Material) -> None:
+    gold = {item.id for item in material.reference if item.read is not None}
+    lost = next((item.id for item in material.items if item.id not in gold), None)
+    if lost is not None:
+        raise UserError(
+            f"metric {metric.name}: {lost}: has no gold video of that name among the reference, for the ceiling; give "
+            f"the renders of the same prompts"
+        )
+
+
 _LACKS: dict[Need, str] = {
     "videos": "has no video",
     "prompts": "has no prompt; give one per video",
+    "graphs": "its prompt was not planned",
     "gold graphs": "its prompt has no gold scene graph; give a data set that has them, such as Stage",
     "gold plans": "its prompt has no gold plan; give a data set that has them, such as Stage",
 }
@@ -107,6 +130,7 @@ def _has(item: Item, need: Need) -> bool:
     return {
         "videos": item.read is not None,
         "prompts": item.prompt is not None,
+        "graphs": item.graph is not None,
         "gold graphs": item.gold_graph is not None,
         "gold plans": item.gold_plan is not None,
     }.get(need, True)
@@ -121,8 +145,7 @@ def measure(name: str, material: Material, given: Mapping[str, Any] | None = Non
     metric = find(name)
     settings = settings_of(metric, given)
     check_material(metric, material, settings)
-    check_weights(metric)
-    hashes = weights_hashes(metric)
+    hashes = weights_hashes(metric, settings)
     stamp = settings.model_dump(mode="json")
     declared = {figure.name: figure for figure in metric.figures}
     return [
@@ -148,6 +171,19 @@ def measure_all(
     return results, missing
 
 
+def stamp_of(material: Material) -> dict[str, Any]:
+    """fps, frames and size of the clips: the value that all have, or a sorted list; what nobody knows is left out."""
+    seen: dict[str, set[Any]] = {"fps": set(), "frames": set(), "size": set()}
+    for item in material.items:
+        if item.fps is not None:
+            seen["fps"].add(item.fps)
+        if item.shape is not None:
+            frames, height, width = item.shape
+            seen["frames"].add(frames)
+            seen["size"].add(f"{width}x{height}")
+    return {key: found.pop() if len(found) == 1 else sorted(found) for key, found in seen.items() if found}
+
+
 def _result(
     metric: Metric,
     figure: Figure,
@@ -156,7 +192,8 @@ def _result(
     stamp: Mapping[str, Any],
     hashes: Mapping[str, str],
 ) -> Result:
-    common = {"settings": stamp, "weights": hashes}
+    common: dict[str, Any] = {"floor": measured.floor, "ceiling": measured.ceiling}
+    common |= {"material": stamp_of(material), "settings": stamp, "weights": hashes}
     head = (metric.name, figure.name, figure.direction, figure.aggregation)
     if figure.aggregation == "set":
         runs = np.array(measured.runs, dtype=float)
