@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from dysenvdm.data.section import DataSection, Section, StageSource
 from dysenvdm.metrics import find
 from dysenvdm.metrics.contract import Settings
-from dysenvdm.metrics.registry import settings_of
+from dysenvdm.metrics.registry import least_items, settings_of
 from dysenvdm.studies.plan_metrics import register_plan_metrics
 from dysenvdm.training.recipe import read_recipe, validated
 from planners.dsg import UserError
@@ -81,7 +81,7 @@ def load_recipe(path: str | Path, overrides: list[str], limit: int | None) -> Ev
 def _check_metric(recipe: EvaluationRecipe, name: str, settings: Settings) -> None:
     """Raise :class:`UserError` before anything is made where the metric could not be measured in the end."""
     metric = find(name)
-    least = max(metric.minimum, getattr(settings, "clips", 0))
+    least = least_items(metric, settings)
     if recipe.videos < least:
         raise UserError(
             f"metric {name}: needs at least {least} videos, and {recipe.videos} would be made; make more, or say "
