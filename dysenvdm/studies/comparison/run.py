@@ -80,7 +80,7 @@ def run(comparison: Comparison, folder: Path, on_progress: OnProgress) -> dict[s
             "settings": _settings(comparison, asked, studio),
             "versions": versions(),
             "machine": _machine(),
-            "planners": [_told(one, plans[one.label], prices) for one in contestants],
+            "planners": [_told(one, plans[one.label], prices.get(one.label)) for one in contestants],
             "columns": [_column(column) for column in COLUMNS],
             "figures": {label: _plain(figures.cells(mine)) for label, mine in parts.items()},
             "bounds": {name: _plain(figures.cells(mine)) for name, mine in bounds.items()},
@@ -176,7 +176,7 @@ def _bounds(studio: Studio, asked: Sequence[Asked], drawn: Sequence[Made | None]
     return bounds
 
 
-# -- what results.json says ----------------------------------------------------------------------------------------------
+# -- what results.json says --------------------------------------------------------------------------------------------
 
 
 def _settings(comparison: Comparison, asked: Sequence[Asked], studio: Studio | None) -> dict[str, Any]:
@@ -221,7 +221,9 @@ def _told(
 
 def _column(column: figures.Column) -> dict[str, Any]:
     told = {name: getattr(column, name) for name in ("name", "group", "about", "unit", "absent")}
-    return told | {"direction": column.figure.direction, "measured": column.name in figures.MEASURED}
+    figure = column.figure
+    measured = column.name in figures.MEASURED
+    return told | {"direction": figure.direction, "share": figure.aggregation == "micro", "measured": measured}
 
 
 def _plain(found: Mapping[str, figures.Cell]) -> dict[str, Any]:
