@@ -157,13 +157,14 @@ def _bound(cells: Mapping[str, Any], title: str, columns: Sequence[Any]) -> str:
 
 
 def _significance(results: Results) -> str:
-    rows = results["significance"]
+    rows = [row for row in results["significance"] if any(row[name] for name in ("difference", "low", "high"))]
     if not rows:
-        return tag("p", "Nothing to compare: one planner only, or nothing that two of them share.")
+        return tag("p", "No two planners differ in any figure, or there is one planner only.")
     about = (
         f"Paired bootstrap over prompts ({results['settings']['resamples']} resamples): how much larger the first "
         "planner's figure is than the second one's on the same prompts, with its 95 % interval. p is two-sided and "
-        "corrected by Holm's method for the pairs of planners; nothing corrects for the number of figures."
+        "corrected by Holm's method for the pairs of planners; nothing corrects for the number of figures. Where two "
+        "planners are equal on every prompt there is no row."
     )
     heads = [
         _head("figure"), _head("first"), _head("second"), _head("difference", falling=True),

@@ -112,15 +112,16 @@ def _gold_card(gold: Mapping[str, Any], videos: Videos) -> str:
         tag("h3", "Gold"),
         tag("p", "what is right", class_="soft"),
         timeline(DynamicSceneGraph.parse(gold["dsg"])),
-        _video(gold["video"], "the gold clip, as drawn", videos) if gold["video"] else "",
+        _video(gold["video"], "gold", videos, "the Stage clip as it is drawn") if gold["video"] else "",
     )
 
 
-def _video(video: Mapping[str, Any], label: str, videos: Videos) -> str:
+def _video(video: Mapping[str, Any], label: str, videos: Videos, caption: str = "") -> str:
+    caption = caption or f"seed {video['seed']}"
     if not video["file"]:
         return tag("p", f"no video: {text(video['error'])}", class_="bad")
     shown = tag(
         "video", controls=True, muted=True, loop=True, playsinline=True, preload="none",
-        aria_label=f"{label}, seed {video['seed']}", src=videos.address(video["file"]),
+        aria_label=f"{label}, {caption}", src=videos.address(video["file"]),
     )  # fmt: skip
-    return shown + tag("p", f"seed {video['seed']}", class_="soft")
+    return shown + tag("p", caption, class_="soft")

@@ -107,7 +107,8 @@ def read_prices(given: Sequence[str], contestants: Sequence[Contestant]) -> dict
 
     A price is of the planner as it was given or, where that is told by its name alone, of all of that name.
     """
-    prices: dict[str, tuple[float, float]] = {}
+    of_names: dict[str, tuple[float, float]] = {}
+    of_planners: dict[str, tuple[float, float]] = {}
     for text in given:
         planner, _, pair = text.rpartition("=")
         try:
@@ -118,11 +119,13 @@ def read_prices(given: Sequence[str], contestants: Sequence[Contestant]) -> dict
             ) from None
         if not (0 <= asked < float("inf") and 0 <= answered < float("inf")):
             raise UserError(f"--price {text}: a price is 0 or more")
-        named = [one.label for one in contestants if planner in (one.given, one.label, one.name)]
-        if not named:
+        exact = [one.label for one in contestants if planner in (one.given, one.label)]
+        named = [one.label for one in contestants if planner == one.name]
+        if not exact and not named:
             raise UserError(f"--price {text}: no planner {planner!r} is compared; give it as --planner has it")
-        prices |= dict.fromkeys(named, (asked, answered))
-    return prices
+        of_planners |= dict.fromkeys(exact, (asked, answered))
+        of_names |= dict.fromkeys(named, (asked, answered))
+    return of_names | of_planners
 
 
 def _make(
@@ -206,13 +209,11 @@ def _machine() -> dict[str, Any]:
     return {"system": platform.system(), "processor": platform.machine(), "cpus": os.cpu_count(), "gpu": gpu}
 
 
-def _told(
-    contestant: Contestant, records: Sequence[Planned], prices: Mapping[str, tuple[float, float]]
-) -> dict[str, Any]:
-    price = prices.get(contestant.label)
+def _told(contestant: Contestant, records: Sequence[Planned], price: tuple[float, float] | None) -> dict[str, Any]:
     return {
         "label": contestant.label,
         "name": contestant.name,
+        "gold": contestant.is_gold,
         "engine": records[0]["engine"],
         "identity": {key: value for key, value in contestant.identity.items() if key != "gold"},
         "price": {"in": price[0], "out": price[1]} if price else None,

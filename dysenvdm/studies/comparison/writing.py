@@ -39,7 +39,9 @@ def groups(results: Mapping[str, Any]) -> Iterator[tuple[str, list[Any]]]:
 
 def prompts_of(results: Mapping[str, Any], column: Mapping[str, Any]) -> int:
     """How many prompts a column can be judged on, at most."""
-    return max(cells[column["name"]]["prompts"] for cells in results["figures"].values() if column["name"] in cells)
+    return max(
+        int(cells[column["name"]]["prompts"]) for cells in results["figures"].values() if column["name"] in cells
+    )
 
 
 def best(results: Mapping[str, Any], column: Mapping[str, Any]) -> set[str]:
