@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import torch
 
+from benchmarks.compare import repeatable
 from dysenvdm.stage.referee import REFEREES, Referee
-from dysenvdm.studies.comparison.figures import MEASURED
 
 KILLED = """
 import os, signal, sys
@@ -46,16 +46,6 @@ def command(folder: Path, model: Path, referee: Path) -> list[str]:
     planners = ["--planner", "rules", "--planner", "gold"]
     videos = ["--model", str(model), "--steps", "2", "--seeds", "2", "--referee", str(referee), "--device", "cpu"]
     return ["compare", "--prompts", "stage:2", *planners, *videos, "-o", str(folder)]
-
-
-def repeatable(folder: Path) -> dict[str, Any]:
-    """The results without what was measured with a clock."""
-    results: dict[str, Any] = json.loads((folder / "results.json").read_text())
-    outcomes = [outcome["parts"] for told in results["prompts"] for outcome in told["planners"].values()]
-    for figures in (*results["figures"].values(), *outcomes):
-        for name in MEASURED:
-            figures.pop(name, None)
-    return results
 
 
 def test_a_killed_run_goes_on_and_its_results_are_the_same(

@@ -51,7 +51,7 @@ def column(page: Page, table: str, number: int) -> list[str]:
     return [row.locator("th, td").nth(number).evaluate("e => e.firstChild.textContent") for row in rows.all()]
 
 
-def test_nothing_leaves_the_file_and_nothing_in_it_is_obeyed(report: Path, visit: Callable[..., Any]) -> None:  # noqa: F811
+def test_nothing_leaves_the_file_and_nothing_in_it_is_obeyed(report: Path, visit: Callable[..., Any]) -> None:
     seen = visit(report.as_uri())
     asked: list[str] = []
     seen.page.on("request", lambda request: asked.append(request.url))
@@ -74,7 +74,7 @@ def test_nothing_leaves_the_file_and_nothing_in_it_is_obeyed(report: Path, visit
     assert seen.page.evaluate("window.struck") is None
 
 
-def test_tables_sort_by_mouse_and_by_keyboard(report: Path, visit: Callable[..., Any]) -> None:  # noqa: F811
+def test_tables_sort_by_mouse_and_by_keyboard(report: Path, visit: Callable[..., Any]) -> None:
     page = visit(report.as_uri()).page
     head = page.get_by_role("region", name="What it takes").get_by_role("columnheader", name="seconds").first
     button = head.get_by_role("button")
@@ -118,7 +118,7 @@ def test_videos_play(
     expect(page.get_by_text("inside this page" if embedded else "files beside this page")).to_be_visible()
 
 
-def test_prompts_are_found(report: Path, visit: Callable[..., Any]) -> None:  # noqa: F811
+def test_prompts_are_found(report: Path, visit: Callable[..., Any]) -> None:
     page = visit(report.as_uri()).page
     page.get_by_label("Find in prompts").fill("CAT SITS")
     expect(page.get_by_text("1 shown")).to_be_visible()
@@ -128,7 +128,7 @@ def test_prompts_are_found(report: Path, visit: Callable[..., Any]) -> None:  # 
 @pytest.mark.parametrize(
     "look", [{"color_scheme": "light"}, {"color_scheme": "dark"}, {"color_scheme": "dark", **PHONE}]
 )
-def test_the_page_has_no_barrier_and_fits(look: dict[str, Any], report: Path, visit: Callable[..., Any]) -> None:  # noqa: F811
+def test_the_page_has_no_barrier_and_fits(look: dict[str, Any], report: Path, visit: Callable[..., Any]) -> None:
     page = visit(report.as_uri(), bypass_csp=True, **look).page  # axe is a script of ours, not of the page
     for summary in page.locator("summary").all():
         summary.click()
