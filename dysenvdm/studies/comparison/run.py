@@ -158,6 +158,7 @@ def _judge(
             own = studio.judged(made[label][i], DynamicSceneGraph.parse(record["dsg"]))
             gold = studio.judged(made[label][i], one.gold_dsg) if one.gold_dsg else None
             parts[label][i] |= figures.shown_parts(gold, own)
+        on_progress(f"judging {label}", len(records), len(records))
 
 
 def _bounds(studio: Studio, asked: Sequence[Asked], drawn: Sequence[Made | None]) -> dict[str, list[Parts]]:
