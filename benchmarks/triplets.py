@@ -22,8 +22,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.bootstrap import cell
 from benchmarks.planning import Judged, contestants, judged, options_of, parser, print_table
+from dysenvdm.metrics.bootstrap import cell
 from planners.contracts import PlanResult
 from planners.dsg import DynamicSceneGraph, UserError
 from planners.language import DETERMINERS, base_form, singular, words_of

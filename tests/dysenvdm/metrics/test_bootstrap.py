@@ -1,6 +1,6 @@
 """Intervals of the benchmarks: shares weigh by what was judged, and clips are what is drawn anew."""
 
-from benchmarks.bootstrap import cell, share
+from dysenvdm.metrics.bootstrap import cell, share
 
 
 def test_shares_weigh_by_what_was_judged() -> None:
