@@ -28,8 +28,8 @@ def write_videos(folder: Path, *, tint: int, count: int = 3, size: int = 32, fps
 @pytest.fixture
 def folders(tmp_path: Path) -> dict[str, Path]:
     return {
-        "dysen": write_videos(tmp_path / "videos" / "dysen", tint=40),
-        "plain": write_videos(tmp_path / "videos" / "plain", tint=200),
+        "northern": write_videos(tmp_path / "videos" / "northern", tint=40),
+        "southern": write_videos(tmp_path / "videos" / "southern", tint=200),
     }
 
 

@@ -107,13 +107,14 @@ def test_checks_ask_for_an_answer_that_the_key_knows(study: Study) -> None:
     assert len(asked) == 2
     assert key.items[0].asked is None
     for item in asked:
-        assert item.asked and f"answer {item.asked['left']} for the left" in item.prompt
+        assert item.asked
+        assert f"answer {item.asked['left']} for the left" in item.prompt
         assert f"and {item.asked['right']} for the right" in item.prompt
 
 
 def test_size_and_rate_change_only_when_asked(tmp_path: Path, folders: dict[str, Path]) -> None:
     large = folders | {"large": write_videos(tmp_path / "large", tint=90, size=48)}
-    with pytest.raises(UserError, match=r"dysen/0001.mp4 is 32x32 .*large/0001.mp4 48x48 .*--size"):
+    with pytest.raises(UserError, match=r"northern/0001.mp4 is 32x32 .*large/0001.mp4 48x48 .*--size"):
         create(large, tmp_path / "out", title="t")
     slow = folders | {"slow": write_videos(tmp_path / "slow", tint=90, fps=4, frames=3)}
     with pytest.raises(UserError, match=r"at 8 frames a second, .*slow/0001.mp4 32x32 at 4 .*--fps"):
@@ -147,8 +148,8 @@ def test_what_does_not_fit_is_named(tmp_path: Path, folders: dict[str, Path]) ->
     (tmp_path / "empty").mkdir()
     refused("empty: no videos", folders=folders | {"empty": tmp_path / "empty"})
     fewer = write_videos(tmp_path / "fewer", tint=1, count=2)
-    refused("has 3 videos, .*fewer 2: '0003' is only in .*dysen", folders=folders | {"fewer": fewer})
-    (folders["plain"] / "0002.mp4").write_bytes((folders["plain"] / "0002.mp4").read_bytes()[:600])
+    refused("has 3 videos, .*fewer 2: '0003' is only in .*northern", folders=folders | {"fewer": fewer})
+    (folders["southern"] / "0002.mp4").write_bytes((folders["southern"] / "0002.mp4").read_bytes()[:600])
     refused("0002.mp4: cannot be read as a video")
     (tmp_path / "out.key.json").write_text("{}")
     with pytest.raises(UserError, match=r"out.key.json: is there"):
@@ -157,9 +158,9 @@ def test_what_does_not_fit_is_named(tmp_path: Path, folders: dict[str, Path]) ->
 
 def test_systems_are_named_by_folder_or_by_name(tmp_path: Path, folders: dict[str, Path]) -> None:
     one, other = folders.values()
-    assert systems([str(one), f"ours={other}"]) == {"dysen": one, "ours": other}
-    with pytest.raises(UserError, match="is called 'dysen' too"):
-        systems([str(one), f"dysen={other}"])
+    assert systems([str(one), f"ours={other}"]) == {"northern": one, "ours": other}
+    with pytest.raises(UserError, match="is called 'northern' too"):
+        systems([str(one), f"northern={other}"])
     with pytest.raises(UserError, match="1 folder"):
         systems([str(one)])
     with pytest.raises(UserError, match="no such folder"):

@@ -70,10 +70,10 @@ def parsed(key: Key, rater: str, judge: Judge) -> Ratings:
 
 def test_known_ratings_give_known_figures_whatever_the_sides(study: Study) -> None:
     key = read(Key, study(seed=3).key)
-    raters = [parsed(key, name, lambda system, *_: 5 if system == "dysen" else 2) for name in "ab"]
+    raters = [parsed(key, name, lambda system, *_: 5 if system == "northern" else 2) for name in "ab"]
     for question in score(key, raters)["questions"].values():
-        assert question["scores"]["dysen"] == {"mean": 100, "low": 100, "high": 100}
-        assert question["scores"]["plain"] == {"mean": 25, "low": 25, "high": 25}
+        assert question["scores"]["northern"] == {"mean": 100, "low": 100, "high": 100}
+        assert question["scores"]["southern"] == {"mean": 25, "low": 25, "high": 25}
         [pair] = question["preferences"]
         assert (pair["wins"], pair["ties"], pair["losses"]) == (6, 0, 0)
         assert pair["points_ahead"]["mean"] == 75
@@ -84,10 +84,10 @@ def test_questions_do_not_mix_and_ties_are_half_a_win(study: Study) -> None:
     key = read(Key, study().key)
 
     def judge(system: str, prompt: str, question: str) -> int:
-        return {"action": 4, "scene": 1 if system == "dysen" else 3, "movement": 3}[question]
+        return {"action": 4, "scene": 1 if system == "northern" else 3, "movement": 3}[question]
 
     found = score(key, [parsed(key, "a", judge)])["questions"]
-    assert [found[q]["scores"]["dysen"]["mean"] for q in QUESTIONS] == [75, 0, 50]
+    assert [found[q]["scores"]["northern"]["mean"] for q in QUESTIONS] == [75, 0, 50]
     assert [found[q]["preferences"][0]["preferred"]["mean"] for q in QUESTIONS] == [0.5, 0, 0.5]
     assert found["action"]["alpha"] is None
 
@@ -96,10 +96,10 @@ def test_intervals_hold_the_mean_and_shrink_with_agreement(study: Study) -> None
     key = read(Key, study().key)
     rng = np.random.default_rng(1)
     apart = [parsed(key, str(i), lambda *_: int(rng.integers(1, 6))) for i in range(5)]
-    figure = score(key, apart)["questions"]["action"]["scores"]["dysen"]
+    figure = score(key, apart)["questions"]["action"]["scores"]["northern"]
     assert figure["low"] < figure["mean"] < figure["high"]
     one_by_one = [parsed(key, str(i), lambda *_, i=i: 3 + (i == 0)) for i in range(5)]
-    near = score(key, one_by_one)["questions"]["action"]["scores"]["dysen"]
+    near = score(key, one_by_one)["questions"]["action"]["scores"]["northern"]
     assert 0 < near["high"] - near["low"] < figure["high"] - figure["low"]
 
 
@@ -109,7 +109,7 @@ def test_interval_varies_over_raters_and_over_prompts(study: Study) -> None:
     prompts = sorted({item.prompt for item in key.items})
     by_prompt = [parsed(key, str(i), lambda _s, prompt, _q: 1 + 2 * prompts.index(prompt)) for i in range(5)]
     for raters in (by_rater, by_prompt):
-        figure = score(key, raters)["questions"]["scene"]["scores"]["plain"]
+        figure = score(key, raters)["questions"]["scene"]["scores"]["southern"]
         assert figure["high"] - figure["low"] > 20
 
 
@@ -123,7 +123,7 @@ def test_who_fails_a_check_is_left_out_and_named(study: Study) -> None:
     found = score(key, [good, Ratings.model_validate(bad)])
     assert found["raters"] == ["good"]
     assert found["left_out"] == {"bad": 1}
-    assert found["questions"]["scene"]["scores"]["dysen"]["mean"] == 100
+    assert found["questions"]["scene"]["scores"]["northern"]["mean"] == 100
     assert found["pairs"] == 3
     with pytest.raises(UserError, match="none left"):
         score(key, [Ratings.model_validate(bad)])
@@ -166,4 +166,4 @@ def test_the_spreadsheet_has_every_figure(study: Study) -> None:
     lines = as_csv(scores).splitlines()
     assert lines[0].startswith("question,figure,system,over,value")
     assert len(lines) == 1 + 3 * (2 + 2 + 3 + 1)
-    assert any(line.startswith("scene,score,dysen,,50.0,") and line.endswith(",2,3") for line in lines)
+    assert any(line.startswith("scene,score,northern,,50.0,") and line.endswith(",2,3") for line in lines)
