@@ -92,16 +92,17 @@ function scale(item, side, question, mine) {
   const choices = [];
   for (let value = study.lowest; value <= study.highest; value += 1) {
     const radio = make("input", { type: "radio", name, value: String(value), checked: mine[side][question.id] === value });
-    const word = value === study.lowest ? " very poor" : value === study.highest ? " very good" : "";
-    radio.setAttribute("aria-label", value + (word && "," + word));
+    const word = value === study.lowest ? "very poor" : value === study.highest ? "very good" : "";
+    radio.setAttribute("aria-label", value + (word && ", " + word));
     radio.addEventListener("change", () => {
       mine[side][question.id] = value;
       radio.closest("fieldset").classList.remove("missing");
       keep();
     });
-    choices.push(make("label", {}, radio, String(value), make("span", {}, word)));
+    choices.push(make("label", {}, radio, String(value)));
   }
-  return make("fieldset", {}, make("legend", {}, question.title), make("div", { className: "scale" }, ...choices));
+  return make("fieldset", {}, make("legend", {}, question.title), make("div", { className: "scale" }, ...choices),
+    make("div", { className: "ends", "aria-hidden": "true" }, make("span", {}, "very poor"), make("span", {}, "very good")));
 }
 
 function pair(at) {
