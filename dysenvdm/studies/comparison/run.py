@@ -1,0 +1,246 @@
+"""A whole comparison: plans of every planner, videos from them, figures, and the report's files."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dysenvdm.generation.recipe import versions
+from dysenvdm.metrics.bootstrap import RESAMPLES
+from dysenvdm.stage.faithfulness import Faithfulness
+from dysenvdm.studies.comparison import figures
+from dysenvdm.studies.comparison.contestants import Contestant, read_contestants
+from dysenvdm.studies.comparison.figures import COLUMNS, Parts
+from dysenvdm.studies.comparison.plans import OnProgress, Planned, plan_all
+from dysenvdm.studies.comparison.prompts import Asked, read_prompts
+from dysenvdm.studies.comparison.store import Store, alone, key_of
+from dysenvdm.studies.comparison.videos import Made, Studio, VideoOptions
+from dysenvdm.studies.comparison.writing import write_reports
+from planners.dsg import DynamicSceneGraph, UserError
+
+FORMAT = "dysenvdm.comparison/1"
+
+__all__ = ["Comparison", "VideoOptions", "run"]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What is compared. ``prices`` are texts "PLANNER=IN/OUT", per million tokens; ``videos`` None makes none."""
+
+    prompts: str
+    planners: Sequence[str]
+    ticks: int = 8
+    seed: int = 0
+    prices: Sequence[str] = field(default=())
+    videos: VideoOptions | None = None
+
+
+def run(comparison: Comparison, folder: Path, on_progress: OnProgress) -> dict[str, Any]:
+    """Do what the folder lacks and write its report; returns what results.json says.
+
+    Raises :class:`UserError` for what a user can mend. What was found until then stays, and the same call goes on.
+    """
+    asked = read_prompts(comparison.prompts, comparison.ticks)
+    contestants = read_contestants(comparison.planners, asked)
+    prices = read_prices(comparison.prices, contestants)
+    with alone(folder):
+        store = Store(folder)
+        studio = (
+            Studio(store, comparison.videos, ticks=comparison.ticks, seed=comparison.seed)
+            if comparison.videos
+            else None
+        )
+        plans = {
+            one.label: plan_all(
+                store, one, asked, ticks=comparison.ticks, seed=comparison.seed, on_progress=on_progress
+            )
+            for one in contestants
+        }
+        parts: dict[str, list[Parts]] = {
+            label: [
+                figures.plan_parts(record, one, prices.get(label)) for record, one in zip(records, asked, strict=True)
+            ]
+            for label, records in plans.items()
+        }
+        made: dict[str, list[list[Made]]] = {}
+        bounds: dict[str, list[Parts]] = {}
+        drawn: list[Made | None] = [None] * len(asked)
+        if studio is not None:
+            made = _make(studio, plans, on_progress)
+            drawn = [studio.drawn(one.clip) if one.clip else None for one in asked]
+            if studio.options.referee:
+                _judge(studio, asked, plans, made, parts, on_progress)
+                bounds = _bounds(studio, asked, drawn)
+        results = {
+            "format": FORMAT,
+            "settings": _settings(comparison, asked, studio),
+            "versions": versions(),
+            "machine": _machine(),
+            "planners": [_told(one, plans[one.label], prices) for one in contestants],
+            "columns": [_column(column) for column in COLUMNS],
+            "figures": {label: _plain(figures.cells(mine)) for label, mine in parts.items()},
+            "bounds": {name: _plain(figures.cells(mine)) for name, mine in bounds.items()},
+            "significance": figures.significance(parts),
+            "prompts": [
+                {
+                    "number": i + 1,
+                    "prompt": one.prompt,
+                    "gold": _gold(one, drawn[i]),
+                    "planners": {
+                        label: _outcome(records[i], parts[label][i], made[label][i] if made else [])
+                        for label, records in plans.items()
+                    },
+                }
+                for i, one in enumerate(asked)
+            ],
+        }
+        write_reports(folder, results)
+    return results
+
+
+def read_prices(given: Sequence[str], contestants: Sequence[Contestant]) -> dict[str, tuple[float, float]]:
+    """Prices per million tokens asked and answered, by label; raises :class:`UserError`.
+
+    A price is of the planner as it was given or, where that is told by its name alone, of all of that name.
+    """
+    prices: dict[str, tuple[float, float]] = {}
+    for text in given:
+        planner, _, pair = text.rpartition("=")
+        try:
+            asked, answered = (float(number) for number in pair.split("/"))
+        except ValueError:
+            raise UserError(
+                f"--price {text}: write PLANNER=IN/OUT, prices per million tokens, as vllm=0.1/0.4"
+            ) from None
+        if not (0 <= asked < float("inf") and 0 <= answered < float("inf")):
+            raise UserError(f"--price {text}: a price is 0 or more")
+        named = [one.label for one in contestants if planner in (one.given, one.label, one.name)]
+        if not named:
+            raise UserError(f"--price {text}: no planner {planner!r} is compared; give it as --planner has it")
+        prices |= dict.fromkeys(named, (asked, answered))
+    return prices
+
+
+def _make(
+    studio: Studio, plans: Mapping[str, Sequence[Planned]], on_progress: OnProgress
+) -> dict[str, list[list[Made]]]:
+    total, done = sum(map(len, plans.values())), 0
+    made: dict[str, list[list[Made]]] = {}
+    for label, records in plans.items():
+        made[label] = []
+        for i, record in enumerate(records):
+            on_progress("making videos", done, total)
+            made[label].append(studio.made(record["prompt"], i, DynamicSceneGraph.parse(record["dsg"])))
+            done += 1
+    on_progress("making videos", total, total)
+    return made
+
+
+def _judge(
+    studio: Studio,
+    asked: Sequence[Asked],
+    plans: Mapping[str, Sequence[Planned]],
+    made: Mapping[str, Sequence[Sequence[Made]]],
+    parts: Mapping[str, list[Parts]],
+    on_progress: OnProgress,
+) -> None:
+    """Add what the referee sees to the prompts' parts."""
+    for label, records in plans.items():
+        for i, (record, one) in enumerate(zip(records, asked, strict=True)):
+            on_progress(f"judging {label}", i, len(records))
+            own = studio.judged(made[label][i], DynamicSceneGraph.parse(record["dsg"]))
+            gold = studio.judged(made[label][i], one.gold_dsg) if one.gold_dsg else None
+            parts[label][i] |= figures.shown_parts(gold, own)
+
+
+def _bounds(studio: Studio, asked: Sequence[Asked], drawn: Sequence[Made | None]) -> dict[str, list[Parts]]:
+    """The referee's ceiling, drawn clips held against their own gold graphs, and its floor, against the next clip's."""
+    clips = [(video, one.gold_dsg) for video, one in zip(drawn, asked, strict=True) if video and one.gold_dsg]
+    if not clips:
+        return {}
+
+    def held(against: Sequence[DynamicSceneGraph]) -> list[Parts]:
+        found: list[Faithfulness] = [
+            studio.judged([video], dsg) for (video, _), dsg in zip(clips, against, strict=True)
+        ]
+        return [figures.shown_parts(one) for one in found]
+
+    graphs = [dsg for _, dsg in clips]
+    bounds = {"ceiling": held(graphs)}
+    if len(clips) > 1:
+        bounds["floor"] = held([*graphs[1:], graphs[0]])
+    return bounds
+
+
+# -- what results.json says ----------------------------------------------------------------------------------------------
+
+
+def _settings(comparison: Comparison, asked: Sequence[Asked], studio: Studio | None) -> dict[str, Any]:
+    said: dict[str, Any] = {
+        "prompts": comparison.prompts if comparison.prompts.startswith("stage:") else Path(comparison.prompts).name,
+        "prompts_sha256": key_of([one.prompt for one in asked]),
+        "n": len(asked),
+        "with_gold": sum(one.gold_plan is not None for one in asked),
+        "ticks": comparison.ticks,
+        "seed": comparison.seed,
+        "resamples": RESAMPLES,
+        "videos": None,
+    }
+    if studio is not None:
+        made = asdict(studio.settings) | {"model": Path(studio.options.model).name}
+        referee = Path(studio.options.referee).name if studio.options.referee else None
+        of_videos = {"seeds": studio.options.seeds, "referee": referee, "settings": made}
+        said["videos"] = of_videos | {"weights": studio.weights | studio.referee_weights}
+    return said
+
+
+def _machine() -> dict[str, Any]:
+    """What seconds depend on."""
+    import torch
+
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    return {"system": platform.system(), "processor": platform.machine(), "cpus": os.cpu_count(), "gpu": gpu}
+
+
+def _told(
+    contestant: Contestant, records: Sequence[Planned], prices: Mapping[str, tuple[float, float]]
+) -> dict[str, Any]:
+    price = prices.get(contestant.label)
+    return {
+        "label": contestant.label,
+        "name": contestant.name,
+        "engine": records[0]["engine"],
+        "identity": {key: value for key, value in contestant.identity.items() if key != "gold"},
+        "price": {"in": price[0], "out": price[1]} if price else None,
+    }
+
+
+def _column(column: figures.Column) -> dict[str, Any]:
+    told = {name: getattr(column, name) for name in ("name", "group", "about", "unit", "absent")}
+    return told | {"direction": column.figure.direction, "measured": column.name in figures.MEASURED}
+
+
+def _plain(found: Mapping[str, figures.Cell]) -> dict[str, Any]:
+    return {name: asdict(cell) for name, cell in found.items()}
+
+
+def _gold(asked: Asked, drawn: Made | None) -> dict[str, Any] | None:
+    if asked.gold_dsg is None or asked.gold_plan is None:
+        return None
+    return {
+        "plan": asked.gold_plan.model_dump(mode="json"),
+        "dsg": asked.gold_dsg.to_dict(),
+        "video": asdict(drawn) if drawn else None,
+    }
+
+
+def _outcome(record: Planned, parts: Parts, made: Sequence[Made]) -> dict[str, Any]:
+    kept = {name: record[name] for name in ("status", "degraded", "plan", "dsg", "transcript_sha256")}
+    return kept | {
+        "parts": {name: [float(number) for number in pair] for name, pair in parts.items()},
+        "videos": [asdict(one) for one in made],
+    }
