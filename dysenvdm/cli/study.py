@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
 
 from dysenvdm.cli.console import out, progress_bars, say
 from dysenvdm.cli.planning import read_batch
@@ -105,3 +108,77 @@ def _size(text: str | None) -> tuple[int, int] | None:
     if found is None:
         raise typer.BadParameter(f"{text!r}: write WIDTHxHEIGHT, 256x256", param_hint="--size")
     return int(found[1]), int(found[2])
+
+
+@app.command("run")
+def run_study(
+    context: typer.Context,
+    study: Annotated[str, typer.Argument(help="One that ships, such as events or planner, or a recipe file.")],
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FOLDER", help="Else runs/studies/NAME; may be there.")
+    ] = None,
+    planner: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME[:KEY=VALUE,...]", help="Instead of the recipe's; 'gold' knows the plans. Several."),
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only so many captions a level.")] = None,
+    no_videos: Annotated[bool, typer.Option("--no-videos", help="Look at plans alone.")] = False,
+    model: Annotated[str | None, typer.Option(help="The video model's name or folder.")] = None,
+    referee: Annotated[str, typer.Option(help="Judges the videos: a referee's name or folder.")] = "stage-referee",
+    steps: Annotated[int | None, typer.Option(min=1, max=1000, help="Denoising steps; else the model's usual.")] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, max=100, help="Videos of every plan; else the recipe's.")] = None,
+    device: Annotated[str, typer.Option(help="Where videos are made: auto, cpu or cuda.")] = "auto",
+    docs: Annotated[
+        Path | None, typer.Option(metavar="FILE.md", help="Also write the study's section into this document.")
+    ] = None,
+) -> None:
+    """Answer one of the paper's open questions on the Stage world: results.json, table.md and plot.png.
+
+    Everything found is kept in the folder: the same command goes on where an earlier one was stopped.
+    """
+    from dysenvdm.models import DEFAULT_MODEL
+    from dysenvdm.studies.comparison.videos import VideoOptions
+    from dysenvdm.studies.questions.recipe import load_study
+    from dysenvdm.studies.questions.run import run
+
+    name, recipe = load_study(study)
+    folder = output or Path("runs", "studies", name)
+    if docs is not None:
+        check_parent(docs)
+    videos = None
+    if not no_videos:
+        videos = VideoOptions(model or DEFAULT_MODEL, seeds or recipe.seeds, steps, device, referee)
+    with progress_bars(remaining=True) as bars:
+        task = bars.add_task(name, total=None)
+        done = run(
+            name,
+            recipe,
+            folder,
+            planners=planner or recipe.planners,
+            videos=videos,
+            limit=limit,
+            command=_command(context, study, planner),
+            document=docs,
+            on_progress=lambda what, done, total: bars.update(task, description=what, completed=done, total=total),
+        )
+    wide = Console(width=max(out.width, 160), highlight=False)  # a narrow terminal wraps whole lines, not cells
+    for title, (head, *lines) in done.tables:
+        table = Table(*head, box=None, pad_edge=False, title=title, title_justify="left")
+        for line in lines:
+            table.add_row(*map(escape, line))
+        wide.print(table)
+    out.print(done.note, markup=False)
+    for file in done.files:
+        say(f"wrote {file}")
+
+
+def _command(context: typer.Context, study: str, planner: list[str] | None) -> str:
+    """The command as it was given, defaults and the places of files left out, for whoever reads the results."""
+    told = ["dysenvdm study run", study, *(f"--planner {one}" for one in planner or ())]
+    for name in ("limit", "no_videos", "model", "referee", "steps", "seeds", "docs"):
+        value = context.params[name]
+        default = next(each.default for each in context.command.params if each.name == name)
+        if value != default:
+            option = f"--{name.replace('_', '-')}"
+            told.append(option if value is True else f"{option} {value}")
+    return " ".join(told)
