@@ -19,13 +19,15 @@ FLOOR, CEILING = "next caption's gold (floor)", "drawn clips (ceiling)"
 
 def tables(recipe: StudyRecipe, found: Sequence[Row], gained: Sequence[Gain]) -> list[tuple[str, Cells]]:
     """Title and cells of each table, the head first: plans, videos, differences; those without rows are left out."""
-    made = []
+    made: list[tuple[str, Cells]] = []
     for title, names in (("Plans", recipe.plans), ("Videos, as the referee sees them", recipe.videos)):
         shown = [name for name in names if any(name in row.results for row in found)]
         if shown:
             made.append((title, _figures(recipe, found, shown)))
     if gained:
         made.append(("Differences on the same captions or clips", _gains(recipe, gained)))
+    if len(recipe.levels) == 1:  # nothing to tell apart
+        made = [(title, [line[1:] for line in lines]) for title, lines in made]
     return made
 
 
