@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Final, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from planners.dsg import UserError, one_line
 
-KEY_FORMAT, RATINGS_FORMAT = "dysenvdm.study-key/1", "dysenvdm.ratings/1"
+KEY_FORMAT: Final = "dysenvdm.study-key/1"
+RATINGS_FORMAT: Final = "dysenvdm.ratings/1"
 LOWEST, HIGHEST = 1, 5
 Rating = Annotated[int, Field(ge=LOWEST, le=HIGHEST)]
 Side = Literal["left", "right"]
