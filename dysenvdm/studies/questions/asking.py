@@ -23,7 +23,7 @@ from dysenvdm.studies.comparison.store import Store
 from dysenvdm.studies.comparison.videos import Studio, VideoOptions
 from dysenvdm.studies.questions.levels import Level
 from dysenvdm.studies.questions.recipe import StudyRecipe
-from dysenvdm.studies.questions.scenes import scene_parts
+from dysenvdm.studies.questions.scenes import CAPTION_WORDS, scene_parts
 from dysenvdm.training.run_folder import say
 from planners.dsg import DynamicSceneGraph, UserError
 
@@ -92,7 +92,7 @@ def _plan_parts(records: Sequence[Planned], graphs: Sequence[DynamicSceneGraph],
     for record, graph, one in zip(records, graphs, asked, strict=True):
         assert one.gold_dsg is not None
         parts = plan_parts(record | {"dsg": graph.to_dict()}, one, None)
-        words: Parts = {"words": (len(record["prompt"].split()), 1)}
+        words: Parts = {CAPTION_WORDS: (len(record["prompt"].split()), 1)}
         found.append(parts | scene_parts(graph, one.gold_dsg) | words)
     return found
 

@@ -8,10 +8,11 @@ from dysenvdm.metrics import Figure
 from dysenvdm.metrics.contract import Pair
 from planners.dsg import DynamicSceneGraph
 
+CAPTION_WORDS = "words"
 SCENE_FIGURES = (
     Figure("scene precision", "higher", "micro"),
     Figure("scene recall", "higher", "micro"),
-    Figure("words", "neither", "mean"),
+    Figure(CAPTION_WORDS, "neither", "mean"),
 )
 """Of all facts, imagined ones too; and how many words the caption has."""
 
