@@ -18,7 +18,7 @@ from planners.dsg import UserError
 
 COMMANDS = (
     "generate", "plan", "dsg", "compare", "study", "planners", "models", "backbone", "stage", "check-data", "cache",
-    "train", "export", "serve", "inspect", "replay", "sign", "bundle", "doctor",
+    "train", "export", "evaluate", "serve", "inspect", "replay", "sign", "bundle", "doctor",
 )  # fmt: skip
 """In the order of ``--help``; each is a module of this folder with a typer ``app``."""
 

@@ -87,6 +87,8 @@ class Material:
     reference: Sequence[Item] = ()
     device: str = "cpu"
     on_item: Callable[[], None] = lambda: None
+    features: dict[str, list[NDArray[np.float32]]] = field(default_factory=dict, repr=False)
+    """What networks have found already, by network, settings and side: metrics on one material share it."""
 
 
 @dataclass(frozen=True)

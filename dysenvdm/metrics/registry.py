@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,14 @@ from dysenvdm.metrics.contract import Figure, Item, Material, Measured, Metric, 
 from dysenvdm.models import locate, verify
 from planners.dsg import UserError, one_line
 
-_METRICS: dict[str, Metric] = {}
+_ADDED: dict[str, Metric] = {}
+
+
+@cache
+def _builtin() -> dict[str, Metric]:
+    from dysenvdm.metrics.builtin import METRICS  # loads torch
+
+    return {metric.name: metric for metric in METRICS}
 
 
 class MissingWeightsError(UserError):
@@ -24,21 +32,21 @@ class MissingWeightsError(UserError):
 
 def register(metric: Metric) -> Metric:
     """Make a metric known by its name; a name that is taken is a ValueError."""
-    if metric.name in _METRICS:
+    if metric.name in names():
         raise ValueError(f"two metrics are called {metric.name!r}")
-    _METRICS[metric.name] = metric
+    _ADDED[metric.name] = metric
     return metric
 
 
 def names() -> tuple[str, ...]:
-    """All registered metrics, in order of registration."""
-    return tuple(_METRICS)
+    """All metrics, those that were added last."""
+    return (*_builtin(), *_ADDED)
 
 
 def find(name: str) -> Metric:
     """The metric of that name; raises :class:`UserError` with a suggestion."""
-    if name in _METRICS:
-        return _METRICS[name]
+    if name in names():
+        return (_builtin() | _ADDED)[name]
     near = difflib.get_close_matches(name, names(), n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(names())}"
     raise UserError(f"metric {name!r}: not known; {hint}")

@@ -19,9 +19,14 @@ def as_data(results: Sequence[Result]) -> list[dict[str, Any]]:
 
 def from_data(data: Sequence[Mapping[str, Any]]) -> list[Result]:
     """What :func:`as_data` gave, read back from JSON."""
-    tuples = {"interval": tuple, "pairs": lambda pairs: {ident: tuple(pair) for ident, pair in pairs.items()}}
     return [
-        Result(**{key: tuples[key](value) if key in tuples and value else value for key, value in row.items()})
+        Result(
+            **{
+                **row,
+                "interval": row["interval"] and tuple(row["interval"]),
+                "pairs": {ident: tuple(pair) for ident, pair in row["pairs"].items()},
+            }
+        )
         for row in data
     ]
 

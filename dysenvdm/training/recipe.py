@@ -114,13 +114,13 @@ def check_trained(recipe: Recipe) -> None:
         raise ValueError("scene: the scene adapter is that of model.init; leave it out, or give model.preset")
 
 
-def read_recipe(path: str | Path, overrides: list[str]) -> dict[str, Any]:
+def read_recipe(path: str | Path, overrides: list[str], folder: str | None = None) -> dict[str, Any]:
     """A recipe file's values with ``key.path=value`` overrides (values are YAML) applied, not yet validated.
 
-    ``path`` may be what :func:`find_recipe` takes. Raises :class:`UserError` where the file is no YAML mapping or an
-    override is none.
+    ``path`` and ``folder`` may be what :func:`find_recipe` takes. Raises :class:`UserError` where the file is no YAML
+    mapping or an override is none.
     """
-    path = find_recipe(path)
+    path = find_recipe(path, folder)
     try:
         data = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
