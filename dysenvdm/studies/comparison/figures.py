@@ -209,8 +209,9 @@ def significance(parts: Mapping[str, Sequence[Parts]]) -> list[dict[str, Any]]:
             ]
             found = difference([x for x, _ in both], [y for _, y in both]) if both else None
             if found is not None:
-                names = dict(zip(("difference", "low", "high", "p"), found, strict=True))
-                tested.append({"column": column.name, "first": a, "second": b, "prompts": len(both), **names})
-        corrected = holm([row["p"] for row in tested])
-        rows += [row | {"p_holm": p} for row, p in zip(tested, corrected, strict=True)]
+                gain, low, high, p = found
+                told = {"column": column.name, "first": a, "second": b, "prompts": len(both)}
+                tested.append((told | {"difference": gain, "low": low, "high": high, "p": p}, p))
+        corrected = holm([p for _, p in tested])
+        rows += [row | {"p_holm": p} for (row, _), p in zip(tested, corrected, strict=True)]
     return rows

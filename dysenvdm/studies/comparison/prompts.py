@@ -1,4 +1,4 @@
-"""The prompts that planners are compared on: a text file, JSON lines with gold plans, or captions of the Stage world."""
+"""The prompts that planners are compared on: a text file, JSON lines with gold plans, or captions of Stage clips."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ def run(comparison: Comparison, folder: Path, on_progress: OnProgress) -> dict[s
             "settings": _settings(comparison, asked, studio),
             "versions": versions(),
             "machine": _machine(),
-            "planners": [_told(one, plans[one.label], prices) for one in contestants],
+            "planners": [_told(one, plans[one.label], prices.get(one.label)) for one in contestants],
             "columns": [_column(column) for column in COLUMNS],
             "figures": {label: _plain(figures.cells(mine)) for label, mine in parts.items()},
             "bounds": {name: _plain(figures.cells(mine)) for name, mine in bounds.items()},
@@ -107,7 +107,8 @@ def read_prices(given: Sequence[str], contestants: Sequence[Contestant]) -> dict
 
     A price is of the planner as it was given or, where that is told by its name alone, of all of that name.
     """
-    prices: dict[str, tuple[float, float]] = {}
+    of_names: dict[str, tuple[float, float]] = {}
+    of_planners: dict[str, tuple[float, float]] = {}
     for text in given:
         planner, _, pair = text.rpartition("=")
         try:
@@ -118,11 +119,13 @@ def read_prices(given: Sequence[str], contestants: Sequence[Contestant]) -> dict
             ) from None
         if not (0 <= asked < float("inf") and 0 <= answered < float("inf")):
             raise UserError(f"--price {text}: a price is 0 or more")
-        named = [one.label for one in contestants if planner in (one.given, one.label, one.name)]
-        if not named:
+        exact = [one.label for one in contestants if planner in (one.given, one.label)]
+        named = [one.label for one in contestants if planner == one.name]
+        if not exact and not named:
             raise UserError(f"--price {text}: no planner {planner!r} is compared; give it as --planner has it")
-        prices |= dict.fromkeys(named, (asked, answered))
-    return prices
+        of_planners |= dict.fromkeys(exact, (asked, answered))
+        of_names |= dict.fromkeys(named, (asked, answered))
+    return of_names | of_planners
 
 
 def _make(
@@ -176,7 +179,7 @@ def _bounds(studio: Studio, asked: Sequence[Asked], drawn: Sequence[Made | None]
     return bounds
 
 
-# -- what results.json says ----------------------------------------------------------------------------------------------
+# -- what results.json says --------------------------------------------------------------------------------------------
 
 
 def _settings(comparison: Comparison, asked: Sequence[Asked], studio: Studio | None) -> dict[str, Any]:
@@ -206,13 +209,11 @@ def _machine() -> dict[str, Any]:
     return {"system": platform.system(), "processor": platform.machine(), "cpus": os.cpu_count(), "gpu": gpu}
 
 
-def _told(
-    contestant: Contestant, records: Sequence[Planned], prices: Mapping[str, tuple[float, float]]
-) -> dict[str, Any]:
-    price = prices.get(contestant.label)
+def _told(contestant: Contestant, records: Sequence[Planned], price: tuple[float, float] | None) -> dict[str, Any]:
     return {
         "label": contestant.label,
         "name": contestant.name,
+        "gold": contestant.is_gold,
         "engine": records[0]["engine"],
         "identity": {key: value for key, value in contestant.identity.items() if key != "gold"},
         "price": {"in": price[0], "out": price[1]} if price else None,
@@ -221,7 +222,9 @@ def _told(
 
 def _column(column: figures.Column) -> dict[str, Any]:
     told = {name: getattr(column, name) for name in ("name", "group", "about", "unit", "absent")}
-    return told | {"direction": column.figure.direction, "measured": column.name in figures.MEASURED}
+    figure = column.figure
+    measured = column.name in figures.MEASURED
+    return told | {"direction": figure.direction, "share": figure.aggregation == "micro", "measured": measured}
 
 
 def _plain(found: Mapping[str, figures.Cell]) -> dict[str, Any]:

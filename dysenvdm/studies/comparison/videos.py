@@ -117,9 +117,7 @@ class Studio:
         if not file.exists():
             pipe = self.pipe
             try:
-                video = pipe(
-                    [prompt], [dsg], seeds=[seed], scene_mode=self.settings.scene_mode, **self.settings.arguments()
-                )[0]
+                video = pipe([prompt], [dsg], seeds=[seed], **self.settings.arguments())[0]
             except UserError as error:  # this graph is too much for the model; the others are not
                 self.store.put("failures", key, {"error": str(error)})
                 return Made(seed, None, None, str(error))

@@ -11,6 +11,7 @@ from typing import Any
 
 from dysenvdm.studies.comparison.store import write
 
+ARROWS = {"higher": " ↑", "lower": " ↓", "neither": ""}
 BOUNDS = {
     "ceiling": "ceiling: drawn clips, their own gold graphs",
     "floor": "floor: drawn clips, other captions' gold graphs",
@@ -38,7 +39,9 @@ def groups(results: Mapping[str, Any]) -> Iterator[tuple[str, list[Any]]]:
 
 def prompts_of(results: Mapping[str, Any], column: Mapping[str, Any]) -> int:
     """How many prompts a column can be judged on, at most."""
-    return max(cells[column["name"]]["prompts"] for cells in results["figures"].values() if column["name"] in cells)
+    return max(
+        int(cells[column["name"]]["prompts"]) for cells in results["figures"].values() if column["name"] in cells
+    )
 
 
 def best(results: Mapping[str, Any], column: Mapping[str, Any]) -> set[str]:
@@ -89,7 +92,7 @@ def _no_formula(text: str) -> str:
     return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
 
-# -- Markdown ------------------------------------------------------------------------------------------------------------
+# -- Markdown ----------------------------------------------------------------------------------------------------------
 
 
 def markdown(results: Mapping[str, Any]) -> str:
@@ -97,40 +100,51 @@ def markdown(results: Mapping[str, Any]) -> str:
     labels = list(results["figures"])
     lines = ["# Planner comparison", "", settings_line(results), ""]
     for group, columns in groups(results):
-        bounds = list(results["bounds"]) if group.startswith("Videos") else []
-        lines += _table([group, "n", *map(_cell_text, labels), *bounds], [
-            [f"{column['name']} {'↑' if column['direction'] == 'higher' else '↓' if column['direction'] == 'lower' else ''}".strip(),
-             str(prompts_of(results, column)),
-             *(_figure(results, label, column) for label in labels),
-             *(_bound(results, bound, column) for bound in bounds)]
+        bounds = [
+            name for name, cells in results["bounds"].items() if any(column["name"] in cells for column in columns)
+        ]
+        rows = [
+            [
+                f"{column['name']}{ARROWS[column['direction']]}",
+                str(prompts_of(results, column)),
+                *(_figure(results, label, column) for label in labels),
+                *(_bound(results, bound, column) for bound in bounds),
+            ]
             for column in columns
-        ])  # fmt: skip
+        ]
+        lines += _table([group, "n", *map(_cell_text, labels), *bounds], rows)
     told = [row for row in results["significance"] if row["p_holm"] < 0.05]
-    lines += [
-        "## Differences with p < 0.05",
-        "",
-        "Paired bootstrap over prompts, corrected by Holm's method for the pairs of planners.",
-        "",
-    ]
-    rows = [
-        [row["column"], _cell_text(row["first"]), _cell_text(row["second"]),
-         f"{row['difference']:+.3f} ({row['low']:+.3f} – {row['high']:+.3f})", str(row["prompts"]), p_text(row["p_holm"])]
+    about = "Paired bootstrap over prompts, corrected by Holm's method for the pairs of planners."
+    lines += ["## Differences with p < 0.05", "", about, ""]
+    differences = [
+        [
+            row["column"],
+            _cell_text(row["first"]),
+            _cell_text(row["second"]),
+            f"{row['difference']:+.3f} ({row['low']:+.3f} – {row['high']:+.3f})",
+            str(row["prompts"]),
+            p_text(row["p_holm"]),
+        ]
         for row in told
-    ]  # fmt: skip
-    lines += _table(["figure", "first", "second", "first − second", "n", "p"], rows) if rows else ["None.", ""]
+    ]
+    head = ["figure", "first", "second", "first − second", "n", "p"]
+    lines += _table(head, differences) if differences else ["None.", ""]
     return "\n".join(lines)
 
 
 def settings_line(results: Mapping[str, Any]) -> str:
     """What the figures depend on, in a sentence or two."""
-    said, videos = results["settings"], results["settings"]["videos"]
-    text = f"{said['n']} prompts ({said['prompts']}), {said['with_gold']} with gold plans; {said['ticks']} ticks, seed {said['seed']}"
+    said, videos, machine = results["settings"], results["settings"]["videos"], results["machine"]
+    parts = [
+        f"{said['n']} prompts ({said['prompts']}), {said['with_gold']} with gold plans",
+        f"{said['ticks']} ticks, seed {said['seed']}",
+    ]
     if videos:
         made = videos["settings"]
-        text += f"; {videos['seeds']} video(s) per plan by {made['model']}, {made['steps']} steps, guidance {made['guidance']:g}"
-        text += f", judged by {videos['referee']}" if videos["referee"] else ", no referee"
-    machine = results["machine"]
-    return f"{text}. 95 % bootstrap intervals over prompts. dysenvdm {results['versions']['dysenvdm']}, {machine['cpus']} CPU cores, {machine['gpu'] or 'no GPU'}."
+        judge = f"judged by {videos['referee']}" if videos["referee"] else "no referee"
+        parts.append(f"videos per plan: {videos['seeds']}, by {made['model']}, {made['steps']} steps, {judge}")
+    here = f"dysenvdm {results['versions']['dysenvdm']}, {machine['cpus']} CPU cores, {machine['gpu'] or 'no GPU'}"
+    return f"{'; '.join(parts)}. 95 % bootstrap intervals over prompts. {here}."
 
 
 def p_text(p: float) -> str:
