@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Literal
 
 import yaml
@@ -70,11 +69,7 @@ class StudyRecipe(Section):
 
 def load_study(name: str) -> tuple[str, StudyRecipe]:
     """The recipe of ``events``, ``recipes/studies/events`` or a file, and its name; raises :class:`UserError`."""
-    try:
-        path = find_recipe(name if Path(name).exists() or "/" in name else f"studies/{name}")
-    except UserError:
-        there = sorted(path.stem for path in find_recipe("studies/events").parent.glob("*.yaml"))
-        raise UserError(f"{name}: no such study; there are: {', '.join(there)}, or give a file") from None
+    path = find_recipe(name, "studies")
     try:
         recipe = StudyRecipe.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except ValidationError as error:

@@ -14,7 +14,7 @@ from dysenvdm.studies.questions.scenes import scene_parts, triplets
 from dysenvdm.training.shipped import shipped_recipes
 from planners.dsg import UserError
 
-SHIPPED = sorted(name.removeprefix("studies/") for name in shipped_recipes() if name.startswith("studies/"))
+SHIPPED = sorted(shipped_recipes("studies"))
 
 
 def recipe(**given: Any) -> StudyRecipe:
