@@ -105,6 +105,7 @@ def _evaluate_model(
     if vbench is not None and vbench.exists():
         raise UserError(f"--vbench {vbench}: is there already; give a new folder")
     wanted = load_recipe(recipe, overrides, limit)
+    _say_missing(wanted.metrics)
     with progress_bars(remaining=True) as bars:
         tasks: dict[str, Any] = {}
 
@@ -122,6 +123,18 @@ def _evaluate_model(
         say(f"wrote {vbench}: {len(found.videos)} videos")
         if unfit:
             say(f"warning: {unfit} prompts are no file names; give VBench --prompt_file {vbench / PROMPTS}", "yellow")
+
+
+def _say_missing(metrics: Mapping[str, Mapping[str, Any]]) -> None:
+    """Name the metrics that will not be measured before hours are spent."""
+    from dysenvdm.metrics import MissingWeightsError, check_weights, find
+    from dysenvdm.metrics.registry import settings_of
+
+    for name, given in metrics.items():
+        try:
+            check_weights(find(name), settings_of(find(name), given))
+        except MissingWeightsError as error:
+            say(f"warning: will not be measured: {error}", "yellow")
 
 
 def _evaluate_folder(

@@ -7,6 +7,7 @@ machine where somebody runs ``dysenvdm models convert``; measuring reads safeten
 from __future__ import annotations
 
 import pickle
+import warnings
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -91,7 +92,9 @@ def _state(path: Path) -> State:
         if path.suffix == ".npz":
             with np.load(path, allow_pickle=False) as archive:
                 return {key: torch.from_numpy(np.asarray(archive[key])) for key in archive.files}
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Detected pickle protocol")  # what it cannot read, it refuses
+            state = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror or error})") from None
     except (pickle.UnpicklingError, ValueError, RuntimeError, EOFError, KeyError, zipfile.BadZipFile) as error:

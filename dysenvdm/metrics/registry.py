@@ -95,16 +95,21 @@ def weights_hashes(metric: Metric, settings: Settings) -> dict[str, str]:
     }
 
 
+def least_items(metric: Metric, settings: Settings) -> int:
+    """How many items, and reference items where it needs such, a metric must be given."""
+    return max(metric.minimum, int(getattr(settings, "clips", 0)))
+
+
 def check_material(metric: Metric, material: Material, settings: Settings) -> None:
     """Raise :class:`UserError` where the material is not what the metric needs, the first such item named."""
-    least = getattr(settings, "clips", None) or metric.minimum
+    least = least_items(metric, settings)
     sides: list[tuple[str, Sequence[Item]]] = [("videos", material.items)]
     if "reference" in metric.needs:
         sides.append(("reference", material.reference))
     for side, items in sides:
-        if len(items) < max(least, metric.minimum):
+        if len(items) < least:
             raise UserError(
-                f"metric {metric.name}: {side}: {len(items)} given, it needs at least {max(least, metric.minimum)}"
+                f"metric {metric.name}: {side}: {len(items)} given, it needs at least {least}"
                 + (f" (setting clips={least}; the least is {metric.minimum})" if least > metric.minimum else "")
             )
     if "gold videos" in metric.needs:

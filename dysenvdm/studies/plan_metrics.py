@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dysenvdm.metrics import Figure, Material, Measured, Metric, Settings, names, register
+from dysenvdm.metrics.contract import Pair
 from planners.scores import score
 from planners.triplets import triplets
 
@@ -12,7 +13,7 @@ from planners.triplets import triplets
 def _plan(material: Material, settings: Settings) -> Sequence[Measured]:
     del settings
     found = [score(item.plan, item.gold_plan) for item in material.items if item.gold_plan is not None]
-    pairs = {
+    pairs: dict[str, list[Pair]] = {
         "event_precision": [(one.matched, one.planned) for one in found],
         "event_recall": [(one.matched, one.gold) for one in found],
         "event_f1": [(2 * one.matched, one.planned + one.gold) for one in found],

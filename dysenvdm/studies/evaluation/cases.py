@@ -50,10 +50,9 @@ def read_benchmark(recipe: EvaluationRecipe) -> Benchmark:
 
 def _stage(recipe: EvaluationRecipe) -> Benchmark:
     data = recipe.data
-    clips = [
-        sample(recipe.first + i, split="val", frames=data.frames, size=data.size, ticks=data.ticks)
-        for i in range(recipe.videos)
-    ]
+    shown = {"frames": data.frames, "size": data.size, "ticks": data.ticks}
+    numbers = range(recipe.first, recipe.first + recipe.videos)
+    clips = [sample(i, split="val", events=recipe.events, actors=recipe.actors, **shown) for i in numbers]
     cases = [Case(i, clip.caption, clip.dsg, clip.plan) for i, clip in enumerate(clips)]
     shape = (data.frames, data.size, data.size)
     reference = [

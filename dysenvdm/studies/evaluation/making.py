@@ -81,14 +81,17 @@ def make_videos(
             continue
         pipe = pipe or _loaded(settings, device)
         scenes = scene_reading(pipe, settings, [planned[i].graph for i in group], narrate_frames)
-        videos = pipe(
-            [cases[i].prompt for i in group],
-            scenes.dsgs,
-            seeds=[seed + cases[i].number for i in group],
-            on_step=_reporter(on_step, first, len(group)),
-            **settings.arguments(),
-            **scenes.arguments,
-        )
+        try:
+            videos = pipe(
+                [cases[i].prompt for i in group],
+                scenes.dsgs,
+                seeds=[seed + cases[i].number for i in group],
+                on_step=_reporter(on_step, first, len(group)),
+                **settings.arguments(),
+                **scenes.arguments,
+            )
+        except UserError as error:
+            raise UserError(f"videos {cases[group[0]].id} to {cases[group[-1]].id}: {error}") from None
         for place, (i, video) in enumerate(zip(group, videos, strict=True)):
             if files[i].exists():
                 continue

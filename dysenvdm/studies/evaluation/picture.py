@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import wrap
 
 import numpy as np
 from einops import rearrange
@@ -22,12 +23,12 @@ FRAMES = 8
 def draw(results: Sequence[Result], videos: Sequence[tuple[str, Frames]], title: str, path: Path) -> None:
     """Write the picture; ``videos`` are (prompt, frames (f h w 3))."""
     shares = [result for result in results if result.interval and 0 <= (result.value or 0) <= 1]
-    others = [result for result in results if result not in shares]
+    others = [result for result in results if result not in shares and result.value is not None]
     heights = [0.8 + 0.26 * max(1, len(shares)), *(1.15 for _ in videos)]
     figure = Figure(figsize=(9, sum(heights) + 0.4), layout="constrained")
     axes = figure.subplots(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
     said = " · ".join(f"{result.name} {ARROWS[result.direction]} {value_cell(result)}" for result in others)
-    figure.suptitle("\n".join(part for part in (title, said) if part), fontsize=9)
+    figure.suptitle("\n".join([title, *wrap(said, 130)]), fontsize=9)
     _shares(axes[0], shares)
     for axis, (prompt, frames) in zip(axes[1:], videos, strict=True):
         chosen = frames[np.linspace(0, len(frames) - 1, min(FRAMES, len(frames))).round().astype(int)]

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from dysenvdm.data.section import DataSection, Section, StageSource
 from dysenvdm.metrics import find
 from dysenvdm.metrics.contract import Settings
-from dysenvdm.metrics.registry import settings_of
+from dysenvdm.metrics.registry import least_items, settings_of
 from dysenvdm.studies.plan_metrics import register_plan_metrics
 from dysenvdm.training.recipe import read_recipe, validated
 from planners.dsg import UserError
@@ -40,13 +40,16 @@ class EvaluationRecipe(Section):
     """``videos`` are made, of the data's clips in their order, which begins anew when there are fewer of these.
 
     ``split``: which of the data set's clips are asked and are the reference; of Stage the held-out ones from ``first``
-    on. Scene graphs: the planner's of ``data.scenes``, gold ones, or none. ``metrics`` are names with settings.
+    on, with these numbers of events and actors (None: all that there are). Scene graphs: the planner's of
+    ``data.scenes``, gold ones, or none. ``metrics`` are names with settings.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9._-]+$")
     data: DataSection
     split: Literal["trained", "held_out"] = "held_out"
     first: int = Field(0, ge=0)
+    events: tuple[int, ...] | None = None
+    actors: tuple[int, ...] | None = None
     videos: int = Field(ge=1)
     generation: VideoSection = VideoSection()
     metrics: dict[str, dict[str, Any]] = Field(min_length=1)
@@ -56,8 +59,9 @@ class EvaluationRecipe(Section):
         stage = isinstance(self.data.source, StageSource)
         if stage and self.split == "trained":
             raise ValueError("split: Stage is evaluated on held-out clips; leave it out")
-        if not stage and self.first:
-            raise ValueError("first: only Stage's clips are numbered; leave it out")
+        for key in ("first", "events", "actors"):
+            if not stage and getattr(self, key):
+                raise ValueError(f"{key}: chooses among Stage's clips; leave it out")
         if not stage and self.data.scenes.source == "gold":
             raise ValueError("data.scenes.from: these clips have no gold scene graphs; set planned or none")
         return self
@@ -77,7 +81,7 @@ def load_recipe(path: str | Path, overrides: list[str], limit: int | None) -> Ev
 def _check_metric(recipe: EvaluationRecipe, name: str, settings: Settings) -> None:
     """Raise :class:`UserError` before anything is made where the metric could not be measured in the end."""
     metric = find(name)
-    least = max(metric.minimum, getattr(settings, "clips", 0))
+    least = least_items(metric, settings)
     if recipe.videos < least:
         raise UserError(
             f"metric {name}: needs at least {least} videos, and {recipe.videos} would be made; make more, or say "

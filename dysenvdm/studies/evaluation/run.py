@@ -12,8 +12,10 @@ from typing import Any
 from dysenvdm.files import check_parent, written_whole
 from dysenvdm.generation.loading import Weights, hashes, used_models
 from dysenvdm.generation.recipe import versions
-from dysenvdm.metrics import Item, Material, Result, as_data, markdown, measure_all
+from dysenvdm.metrics import Item, Material, Result, as_data, find, markdown, measure_all
 from dysenvdm.metrics.folders import probed
+from dysenvdm.metrics.registry import least_items
+from dysenvdm.metrics.registry import settings_of as settings_of_metric
 from dysenvdm.metrics.report import COLUMNS
 from dysenvdm.studies.evaluation.cases import Benchmark, Case, read_benchmark
 from dysenvdm.studies.evaluation.making import make_videos, settings_of
@@ -49,6 +51,7 @@ def evaluate(model: str, recipe: EvaluationRecipe, folder: Path, device: str, on
     weights = hashes(used_models(model))
     _claim(folder, model, recipe, weights)
     benchmark = read_benchmark(recipe)
+    _check_reference(benchmark, recipe)
     videos = recipe.videos
     planned = plan_all(
         folder, benchmark.cases, recipe.data.scenes, settings.ticks, lambda done: on_progress("planning", done, videos)
@@ -99,6 +102,20 @@ def _claim(folder: Path, model: str, recipe: EvaluationRecipe, weights: Weights)
     else:
         with written_whole(path) as temporary:
             temporary.write_text(json.dumps(mine, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _check_reference(benchmark: Benchmark, recipe: EvaluationRecipe) -> None:
+    """Raise :class:`UserError` before anything is made where a metric would have too few reference clips."""
+    there = len(benchmark.reference)
+    for name, given in recipe.metrics.items():
+        metric = find(name)
+        least = least_items(metric, settings_of_metric(metric, given))
+        if "reference" in metric.needs and there < least:
+            rejected = f" ({benchmark.rejected} were rejected)" if benchmark.rejected else ""
+            raise UserError(
+                f"metric {name}: needs at least {least} reference clips, the data has {there}{rejected}; give more, or "
+                f"say --set metrics.{name}.clips={there}, which is no longer the recipe's protocol"
+            )
 
 
 def _material(

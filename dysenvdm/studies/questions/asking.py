@@ -43,6 +43,8 @@ class Answers:
     ceiling: dict[str, list[Parts]] = field(default_factory=dict)
     weights: dict[str, dict[str, dict[str, str]]] = field(default_factory=dict)
     """By level, the hashes of model and referee; empty without videos."""
+    failures: list[dict[str, str]] = field(default_factory=list)
+    """Level, planner, prompt and error of each video that could not be made; it shows nothing, and counts as that."""
 
 
 def ask(
@@ -130,6 +132,11 @@ def _watch(
         assert other.gold_dsg is not None
         _in_length(studio, one)
         made = studio.made(one.prompt, i, graph)
+        answers.failures += [
+            {"level": level.name, "planner": contestant.label, "prompt": one.prompt, "error": video.error}
+            for video in made
+            if video.error
+        ]
         answers.found[key][i] |= shown_parts(studio.judged(made, one.gold_dsg), studio.judged(made, graph))
         answers.floor[key][i] |= shown_parts(studio.judged(made, other.gold_dsg))
 
@@ -154,10 +161,11 @@ def _trained(recipe: StudyRecipe, clips: int, model: str, folder: Path) -> str:
 
 
 def weights_of(weights: Mapping[str, Mapping[str, Mapping[str, str]]]) -> dict[str, str]:
-    """All weights of all levels, "model/file" -> SHA-256, for results."""
+    """All weights of all levels, "model/file" -> SHA-256, configurations and texts beside them left out."""
     return {
         f"{model}/{file}": value
         for models in weights.values()
         for model, files in models.items()
         for file, value in files.items()
+        if file.endswith(".safetensors")
     }

@@ -74,12 +74,15 @@ def _gain(gain: Gain) -> str:
     return f"{gain.difference:+.3g} ({gain.low:+.2g} to {gain.high:+.2g}){star}"
 
 
-def caption(settings: Mapping[str, Any], weights: Mapping[str, str]) -> str:
+def caption(settings: Mapping[str, Any], weights: Mapping[str, str], failures: Sequence[Mapping[str, str]] = ()) -> str:
     """Under the tables: what they are of."""
     said = ", ".join(f"{name} {value}" for name, value in settings.items())
     hashes = ", ".join(f"{name} {value[:8]}" for name, value in weights.items())
     starred = "* differs from nothing (paired bootstrap, p < 0.05 after Holm). "
     about = f"In brackets 95 % bootstrap intervals over captions. {starred}{said}."
+    if failures:
+        first = failures[0]["error"]
+        about += f" {len(failures)} videos could not be made and count as showing nothing, the first: {first}."
     return f"{about} Weights: {hashes}." if hashes else about
 
 

@@ -122,7 +122,12 @@ def _difference(row: Row, other: Row, name: str) -> tuple[float, float, float, f
 
 
 def as_data(
-    name: str, recipe: StudyRecipe, found: Sequence[Row], gained: Iterable[Gain], settings: Mapping[str, Any]
+    name: str,
+    recipe: StudyRecipe,
+    found: Sequence[Row],
+    gained: Iterable[Gain],
+    settings: Mapping[str, Any],
+    failures: Sequence[Mapping[str, str]],
 ) -> dict[str, Any]:
     """Everything as JSON data."""
     return {
@@ -141,4 +146,5 @@ def as_data(
             for row in found
         ],
         "differences": [asdict(gain) for gain in gained],
+        "failures": [dict(failure) for failure in failures],
     }

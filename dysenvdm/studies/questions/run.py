@@ -64,8 +64,11 @@ def run(
         weights = {
             name: value for row in found for result in row.results.values() for name, value in result.weights.items()
         }
-        note = report.caption(settings, weights)
-        write(folder / RESULTS, json.dumps(as_data(name, recipe, found, gained, settings), indent=1) + "\n")
+        note = report.caption(settings, weights, answers.failures)
+        write(
+            folder / RESULTS,
+            json.dumps(as_data(name, recipe, found, gained, settings, answers.failures), indent=1) + "\n",
+        )
         report.draw(recipe, found, folder / PLOT)
         write(folder / TABLE, report.markdown(name, recipe, made, note, command, PLOT))
         files = [folder / RESULTS, folder / TABLE, folder / PLOT]

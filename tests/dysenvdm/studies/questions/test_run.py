@@ -150,3 +150,38 @@ def test_what_cannot_be_run_is_refused_at_once(tmp_path: Path, videos: VideoOpti
         study(tmp_path / "b", EVENTS, videos=replace(videos, referee="nothing"))
     with pytest.raises(UserError, match="nobody"):
         study(tmp_path / "c", EVENTS, planners=["nobody"])
+
+
+def test_every_size_has_a_model_of_its_own_which_is_trained_once(
+    tmp_path: Path, videos: VideoOptions, pipeline: DysenVDMPipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained: list[dict[str, str]] = []
+
+    def train(command: list[str], **_: Any) -> subprocess.CompletedProcess[bytes]:
+        assert command[1:4] == ["-m", "dysenvdm.training", "stage/denoiser-nano"]
+        told = dict(part.split("=", 1) for part in command[5::2])
+        trained.append(told)
+        if told["data.clips"] == "13":
+            return subprocess.CompletedProcess(command, 2)
+        with torch.no_grad():  # another model for every size
+            pipeline.unet.conv_out.weight.mul_(int(told["data.clips"]))
+        pipeline.save_pretrained(Path(told["run"]) / "model")
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr("dysenvdm.studies.questions.asking.subprocess.run", train)
+    given = {**EVENTS, "factor": "clips", "levels": [10, 20], "n": 2, "training": {"recipe": "stage/denoiser-nano"}}
+    found = study(tmp_path / "x", given, videos=videos)
+    assert [told["data.clips"] for told in trained] == ["10", "20"]
+    assert {told["model.vae"] for told in trained} == {str(Path(videos.model) / "vae")}
+    assert figure(found, 0, "actors shown")["weights"] != figure(found, 1, "actors shown")["weights"]
+    # Both drawn clips, and a video of each caption by each model; the small text encoder finds one caption too long.
+    assert [(told["level"], "at most 64" in told["error"]) for told in found["failures"]] == [
+        ("10", True),
+        ("20", True),
+    ]
+    assert len(list((tmp_path / "x" / "videos").glob("*.mp4"))) == 2 + 2 * 1
+    assert "2 videos could not be made" in (tmp_path / "x" / "table.md").read_text()
+    study(tmp_path / "x", given, videos=videos)
+    assert len(trained) == 2
+    with pytest.raises(UserError, match=r"13-clips: training ended with code 2"):
+        study(tmp_path / "y", {**given, "levels": [13]}, videos=videos)
