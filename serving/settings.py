@@ -7,9 +7,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Sharing = Literal["auto", "coexist", "sleep", "unload"]
-"""How planner and generator share a device: both stay loaded, one sleeps while the other works, or one goes before
-the other is loaded; ``auto`` decides by measured peaks of memory."""
+Sharing = Literal["auto", "coexist", "turns", "sleep", "unload"]
+"""How planner and generator share a device: both stay loaded and work when they like, or in turns; one sleeps while
+the other works, or one goes before the other is loaded. ``auto`` decides by measured peaks of memory; on a CPU two
+never work at once."""
 
 
 class Limits(BaseModel):

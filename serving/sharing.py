@@ -3,7 +3,8 @@
 A *party* is a worker process. It holds nothing, or its model asleep (weights in main memory), loaded, or at work. Who
 wants to work states how many bytes it needs at most; the others must come down as far as that needs, no further:
 
-* nothing to do, where all of it fits (*coexist*: both may even work at the same time),
+* nothing to do, where all of it fits (*coexist*: both may even work at the same time; not on a CPU, whose cores each
+  of them uses all: two at once take longer there than one after the other),
 * finish the present batch, where both fit while only one of them works,
 * sleep, where that makes room (GPUs only),
 * unload: the process ends, and gives everything back.
@@ -32,6 +33,11 @@ class Level(IntEnum):
     ASLEEP = 1
     IDLE = 2
     WORKING = 3
+
+
+def on_device(sharing: Sharing, kind: str) -> Sharing:
+    """What ``auto`` means on this kind of device."""
+    return "turns" if sharing == "auto" and kind == "cpu" else sharing
 
 
 class DeviceTooSmall(UserError):  # noqa: N818
@@ -71,6 +77,14 @@ class Party(BaseModel):
         return Level.GONE, 0
 
 
+_ALLOWED: Mapping[Sharing, Sequence[Level]] = {
+    "auto": (Level.WORKING, Level.IDLE, Level.ASLEEP),
+    "turns": (Level.IDLE, Level.ASLEEP),
+    "sleep": (Level.ASLEEP,),
+}
+"""How far the others come down at first, further where that is not enough, and in the end all the way."""
+
+
 def levels(need: int | None, others: Sequence[Party], *, budget: int, sharing: Sharing) -> dict[str, Level]:
     """How far each of the others must come down for one of them to work that needs ``need``.
 
@@ -82,8 +96,7 @@ def levels(need: int | None, others: Sequence[Party], *, budget: int, sharing: S
         return {party.name: party.level for party in others}
     if need is None or sharing == "unload":
         return {party.name: party.down_to(Level.GONE)[0] for party in others}
-    allowed = (Level.ASLEEP, Level.GONE) if sharing == "sleep" else (Level.WORKING, Level.IDLE, Level.ASLEEP)
-    for level in allowed:
+    for level in _ALLOWED[sharing]:
         lowered = {party.name: party.down_to(level) for party in others}
         if need + sum(held for _, held in lowered.values()) <= budget:
             return {name: reached for name, (reached, _) in lowered.items()}
@@ -178,9 +191,9 @@ def decide(
             mode, words = "coexist", "all stay loaded, as asked for"
     elif sharing == "coexist" or (sharing == "auto" and total <= budget):
         mode, words = "coexist", "all stay loaded"
-    elif sharing == "auto" and _in_turns(known, budget):
+    elif sharing in ("auto", "turns") and _in_turns(known, budget):
         mode, words = "in turns", "all stay loaded, and work in turns"
-    elif sharing in ("auto", "sleep") and can_sleep:
+    elif sharing != "unload" and can_sleep:
         mode, words = "sleep", "one sleeps while another works"
     else:
         mode, words = "unload", "one is unloaded before another is loaded"

@@ -26,7 +26,7 @@ from serving.process import GRACE_SECONDS, UNLOADED, Order, Role
 from serving.results import Results
 from serving.security import check_settings
 from serving.settings import Settings
-from serving.sharing import Decision, DeviceTooSmall, decide, said
+from serving.sharing import Decision, DeviceTooSmall, decide, on_device, said
 from serving.store import open_store
 from serving.workers.planning import LIGHT, planner_folders
 
@@ -101,7 +101,7 @@ def decisions(settings: Settings, where: Places) -> list[Decision]:
             decide(
                 peaks,
                 budget=budget,
-                sharing=settings.sharing,
+                sharing=on_device(settings.sharing, device.kind),
                 can_sleep=device.kind != "cpu",
                 device=device.name,
             )
@@ -269,7 +269,7 @@ def serve(settings: Settings, say: Say, started: Callable[[str, Places], None]) 
     check(settings)
     where = places(settings.generators, find_gpus())
     if settings.sharing == "sleep" and any(device.kind == "cpu" for device in (where.planner, *where.generators)):
-        raise UserError("--sharing sleep: moves weights off a GPU, and there is none; use auto, coexist or unload")
+        raise UserError("--sharing sleep: moves weights off a GPU, and there is none; use auto, coexist, turns, unload")
     open_store(settings).close()
     Results(settings.folder)
     for decision in decisions(settings, where):

@@ -59,8 +59,8 @@ def compare(
 
     videos = None
     if not no_videos:
+        locate(model or DEFAULT_MODEL)
         videos = VideoOptions(model or DEFAULT_MODEL, seeds, steps, device, _referee(referee))
-        locate(videos.model)
     comparison = Comparison(prompts, planner, ticks, seed, price or (), videos)
     with progress_bars(remaining=True) as bars:
         tasks: dict[str, object] = {}

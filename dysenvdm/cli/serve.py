@@ -72,7 +72,7 @@ def serve(
     ] = None,
     sharing: Annotated[
         str | None,
-        _option("--sharing", "Planner and generator on one device: auto, coexist, sleep or unload (auto).", MEMORY),
+        _option("--sharing", "Planner and generator on a device: auto, coexist, turns, sleep, unload (auto).", MEMORY),
     ] = None,
     memory: Annotated[
         str | None,

@@ -14,15 +14,18 @@ OnPreview = Callable[[int, int, NDArray[np.uint8]], None]
 
 @dataclass(frozen=True)
 class Preview:
-    """Show ``frames`` frames, evenly spaced, after every ``every``-th step and the last: all that it costs is to
-    decode these."""
+    """Show ``frames`` frames, evenly spaced, after every ``every``-th step: all that it costs is to decode these.
+
+    ``last``: whether also after the last one, when the video itself is about to come.
+    """
 
     show: OnPreview
     every: int = 5
     frames: int = 4
+    last: bool = True
 
     def due(self, step: int, steps: int) -> bool:
-        return step % self.every == 0 or step == steps
+        return self.last if step == steps else step % self.every == 0
 
     def chosen(self, num_frames: int) -> list[int]:
         """Numbers of the frames that are shown."""

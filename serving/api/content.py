@@ -28,6 +28,8 @@ _SAID: dict[int | str, dict[str, Any]] = {
 }
 
 
+# HEAD is what download tools ask first; Starlette's FileResponse leaves the body out then.
+@router.head("/{id}/content", include_in_schema=False)
 @router.get("/{id}/content", response_class=FileResponse, responses={**_SAID, 206: {"description": "a part of it"}})
 def content(request: Request, id: str, context: Ctx, caller: Who, variant: Variant = "video") -> Response:
     """The MP4, its middle frame, or all of it as one picture."""

@@ -26,16 +26,17 @@ page with: <code>cd web &amp;&amp; npm ci &amp;&amp; npm run build</code></p></h
 @router.get("/")
 def index(request: Request) -> Response:
     """The page; it is asked for anew each time, its assets, whose names change with what they hold, are kept."""
-    file: Path = request.app.state.page / "index.html"
-    if not file.is_file():
-        return HTMLResponse(_NOT_BUILT, status_code=503)
-    return FileResponse(file, media_type="text/html", headers={"Cache-Control": "no-cache"})
+    return _page(request, "index.html")
 
 
 @router.get("/plan.html")
 def plan_editor(request: Request) -> Response:
     """The plan editor by itself, for scene graph files; it asks the API for nothing."""
-    file: Path = request.app.state.page / "plan.html"
+    return _page(request, "plan.html")
+
+
+def _page(request: Request, name: str) -> Response:
+    file: Path = request.app.state.page / name
     if not file.is_file():
         return HTMLResponse(_NOT_BUILT, status_code=503)
     return FileResponse(file, media_type="text/html", headers={"Cache-Control": "no-cache"})

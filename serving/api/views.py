@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from serving.api.schemas import Failure, Plan, Video
 from serving.jobs import Job, Status
 from serving.requests import PlanWork, VideoWork
@@ -13,18 +15,8 @@ POLL_AFTER_MS = 500
 def video(job: Job) -> Video:
     work = VideoWork.model_validate(job.request)
     return Video(
-        id=job.id,
-        status=job.status,
-        progress=progress(job),
-        created_at=int(job.created_at),
-        completed_at=_seconds(job.completed_at),
+        **_of_any(job, work),
         expires_at=_seconds(job.expires_at),
-        error=_failure(job),
-        prompt=work.prompt,
-        planner=work.planner,
-        ticks=work.ticks,
-        seed=work.seed,
-        degraded=_degraded(job),
         model=work.model,
         size=f"{work.width}x{work.height}",
         seconds=f"{work.num_frames / work.fps:.6g}",
@@ -45,21 +37,24 @@ def video(job: Job) -> Video:
 
 
 def plan(job: Job) -> Plan:
-    work = PlanWork.model_validate(job.request)
-    return Plan(
-        id=job.id,
-        status=job.status,
-        progress=progress(job),
-        created_at=int(job.created_at),
-        completed_at=_seconds(job.completed_at),
-        error=_failure(job),
-        prompt=work.prompt,
-        planner=work.planner,
-        ticks=work.ticks,
-        seed=work.seed,
-        degraded=_degraded(job),
-        dsg=job.dsg,
-    )
+    return Plan(**_of_any(job, PlanWork.model_validate(job.request)), dsg=job.dsg)
+
+
+def _of_any(job: Job, work: VideoWork | PlanWork) -> dict[str, Any]:
+    """What plans and videos have in common."""
+    return {
+        "id": job.id,
+        "status": job.status,
+        "progress": progress(job),
+        "created_at": int(job.created_at),
+        "completed_at": _seconds(job.completed_at),
+        "error": _failure(job),
+        "prompt": work.prompt,
+        "planner": work.planner,
+        "ticks": work.ticks,
+        "seed": work.seed,
+        "degraded": _degraded(job),
+    }
 
 
 def progress(job: Job) -> int:

@@ -204,7 +204,7 @@ class GeneratorWorker(Worker):
                 scenes.dsgs,
                 seeds=[item.work.seed for item in items],
                 on_step=on_step,
-                preview=Preview(show, every=max(1, settings.steps // LOOKS)),
+                preview=Preview(show, every=max(1, settings.steps // LOOKS), last=False),
                 **settings.arguments(),
                 **scenes.arguments,
                 **self._first_frames(items),

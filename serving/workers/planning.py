@@ -52,7 +52,7 @@ class PlannerWorker(Worker):
         return name not in LIGHT
 
     def load(self, name: str) -> Any:
-        may_sleep = self.place.device != "cpu" and self.place.settings.sharing in ("auto", "sleep")
+        may_sleep = self.place.device != "cpu" and self.place.settings.sharing in ("auto", "turns", "sleep")
         more = {"sleep_mode": True} if name == "vllm" and may_sleep else {}
         return get_planner(name, **{**more, **self._offers[name]})
 

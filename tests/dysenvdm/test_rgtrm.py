@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -13,25 +12,12 @@ from benchmarks.loop_twin import LoopLayer, loop_encode, neighbours
 from dysenvdm.rgtrm import GraphTransformerLayer, RecurrentGraphTransformer, TickEdges
 from dysenvdm.scene_positions import Positions
 from dysenvdm.scene_tensors import SceneTensors
-from planners.dsg import DynamicSceneGraph, Fact, SceneObject
+from planners.dsg import DynamicSceneGraph, SceneObject
+from tests.dysenvdm.scenes import OBJECTS, embed, fact
 
 WIDTH, HEADS = 16, 2
 
 
-def embed(labels: Sequence[str]) -> Tensor:
-    rows = [torch.randn(8, generator=torch.Generator().manual_seed(sum(map(ord, label)))) for label in labels]
-    return torch.stack(rows) if rows else torch.zeros(0, 8)
-
-
-def fact(subject: str, predicate: str, start: int, end: int, target: str | None = None) -> Fact:
-    return Fact(subject=subject, predicate=predicate, object=target, start=start, end=end, source="plan")
-
-
-OBJECTS = (
-    SceneObject(id="girl", label="girl"),
-    SceneObject(id="box", label="box"),
-    SceneObject(id="dog", label="dog", start=1),
-)
 WALK = DynamicSceneGraph(ticks=6, objects=OBJECTS, facts=(fact("girl", "walk", 0, 6, "box"),))
 SMALL = DynamicSceneGraph(ticks=2, objects=OBJECTS[:1], facts=(fact("girl", "run", 1, 2),))
 EMPTY = DynamicSceneGraph(ticks=3)

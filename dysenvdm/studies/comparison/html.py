@@ -16,7 +16,8 @@ TICK_MARKS = 64
 
 def text(said: object) -> str:
     """Text as HTML, without what a browser would obey or hide."""
-    return escape(plain(str(said)))
+    raw = str(said)
+    return escape(raw if raw.isprintable() else plain(raw))  # a video's address is long
 
 
 def tag(element: str, *content: str, **attributes: object) -> str:

@@ -60,12 +60,7 @@ def run(comparison: Comparison, folder: Path, on_progress: OnProgress) -> dict[s
             )
             for one in contestants
         }
-        parts: dict[str, list[Parts]] = {
-            label: [
-                figures.plan_parts(record, one, prices.get(label)) for record, one in zip(records, asked, strict=True)
-            ]
-            for label, records in plans.items()
-        }
+        parts = {label: figures.plan_parts(records, asked, prices.get(label)) for label, records in plans.items()}
         made: dict[str, list[list[Made]]] = {}
         bounds: dict[str, list[Parts]] = {}
         drawn: list[Made | None] = [None] * len(asked)
@@ -73,8 +68,8 @@ def run(comparison: Comparison, folder: Path, on_progress: OnProgress) -> dict[s
             made = _make(studio, plans, on_progress)
             drawn = [studio.drawn(one.clip) if one.clip else None for one in asked]
             if studio.options.referee:
-                _judge(studio, asked, plans, made, parts, on_progress)
-                bounds = _bounds(studio, asked, drawn)
+                bounds["floor"] = _judge(studio, asked, plans, made, parts, on_progress)
+                bounds["ceiling"] = _ceiling(studio, asked, drawn)
         results = {
             "format": FORMAT,
             "settings": _settings(comparison, asked, studio),
@@ -83,7 +78,7 @@ def run(comparison: Comparison, folder: Path, on_progress: OnProgress) -> dict[s
             "planners": [_told(one, plans[one.label], prices.get(one.label)) for one in contestants],
             "columns": [_column(column) for column in COLUMNS],
             "figures": {label: _plain(figures.cells(mine)) for label, mine in parts.items()},
-            "bounds": {name: _plain(figures.cells(mine)) for name, mine in bounds.items()},
+            "bounds": {name: _plain(figures.cells(mine)) for name, mine in bounds.items() if mine},
             "significance": figures.significance(parts),
             "prompts": [
                 {
@@ -150,33 +145,32 @@ def _judge(
     made: Mapping[str, Sequence[Sequence[Made]]],
     parts: Mapping[str, list[Parts]],
     on_progress: OnProgress,
-) -> None:
-    """Add what the referee sees to the prompts' parts."""
+) -> list[Parts]:
+    """Add what the referee sees to the prompts' parts; the floor, all of it held against the next prompt's graph."""
+    golden = [i for i, one in enumerate(asked) if one.gold_dsg]
+    others = dict(zip(golden, [*golden[1:], *golden[:1]], strict=True)) if len(golden) > 1 else {}
+    floor: list[Parts] = []
     for label, records in plans.items():
-        for i, (record, one) in enumerate(zip(records, asked, strict=True)):
+        for i, record in enumerate(records):
             on_progress(f"judging {label}", i, len(records))
-            own = studio.judged(made[label][i], DynamicSceneGraph.parse(record["dsg"]))
-            gold = studio.judged(made[label][i], one.gold_dsg) if one.gold_dsg else None
-            parts[label][i] |= figures.shown_parts(gold, own)
+            videos = made[label][i]
+            own = studio.judged(videos, DynamicSceneGraph.parse(record["dsg"]))
+            parts[label][i] |= figures.shown_parts(_held(studio, videos, asked[i]), own)
+            if i in others:
+                floor.append(figures.shown_parts(_held(studio, videos, asked[others[i]])))
+        on_progress(f"judging {label}", len(records), len(records))
+    return floor
 
 
-def _bounds(studio: Studio, asked: Sequence[Asked], drawn: Sequence[Made | None]) -> dict[str, list[Parts]]:
-    """The referee's ceiling, drawn clips held against their own gold graphs, and its floor, against the next clip's."""
-    clips = [(video, one.gold_dsg) for video, one in zip(drawn, asked, strict=True) if video and one.gold_dsg]
-    if not clips:
-        return {}
+def _held(studio: Studio, videos: Sequence[Made], asked: Asked) -> Faithfulness | None:
+    """What videos show of a prompt's gold graph, where it has one."""
+    return studio.judged(videos, asked.gold_dsg) if asked.gold_dsg else None
 
-    def held(against: Sequence[DynamicSceneGraph]) -> list[Parts]:
-        found: list[Faithfulness] = [
-            studio.judged([video], dsg) for (video, _), dsg in zip(clips, against, strict=True)
-        ]
-        return [figures.shown_parts(one) for one in found]
 
-    graphs = [dsg for _, dsg in clips]
-    bounds = {"ceiling": held(graphs)}
-    if len(clips) > 1:
-        bounds["floor"] = held([*graphs[1:], graphs[0]])
-    return bounds
+def _ceiling(studio: Studio, asked: Sequence[Asked], drawn: Sequence[Made | None]) -> list[Parts]:
+    """What the referee sees of the gold graphs in the drawn clips themselves."""
+    pairs = zip(drawn, asked, strict=True)
+    return [figures.shown_parts(_held(studio, [video], one)) for video, one in pairs if video]
 
 
 # -- what results.json says --------------------------------------------------------------------------------------------
@@ -196,7 +190,7 @@ def _settings(comparison: Comparison, asked: Sequence[Asked], studio: Studio | N
     if studio is not None:
         made = asdict(studio.settings) | {"model": Path(studio.options.model).name}
         referee = Path(studio.options.referee).name if studio.options.referee else None
-        of_videos = {"seeds": studio.options.seeds, "referee": referee, "settings": made}
+        of_videos = {"seeds": studio.options.seeds, "referee": referee, "device": studio.device.type, "settings": made}
         said["videos"] = of_videos | {"weights": studio.weights | studio.referee_weights}
     return said
 

@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dysenvdm.files import sha256
+from dysenvdm.files import disk_trouble, sha256
 from dysenvdm.generation.loading import Weights, hashes, used_models
 from dysenvdm.generation.recipe import Origin, Settings, recipe, versions
 from dysenvdm.model_facts import usual
@@ -98,10 +98,12 @@ class Studio:
 
     def drawn(self, clip: StageClip) -> Made:
         """The clip as it is drawn: what a perfect planner and a perfect generator would make."""
-        said = {"stage": STAGE_VERSION, "seed": clip.seed, "frames": clip.frames, "ticks": clip.dsg.ticks}
+        fps = self.settings.fps
+        said = {"stage": STAGE_VERSION, "seed": clip.seed, "frames": clip.frames, "ticks": clip.dsg.ticks, "fps": fps}
         file = self.store.path("videos", key_of(said), ".mp4")
         if not file.exists():
-            write_mp4(file, clip.render(), self.settings.fps, said)
+            with disk_trouble(file):
+                write_mp4(file, clip.render(), fps, said)
         return Made(clip.seed, self._name(file), sha256(file), None)
 
     def judged(self, videos: Sequence[Made], dsg: DynamicSceneGraph) -> Faithfulness:
@@ -109,7 +111,8 @@ class Studio:
         return added([self._judged(video, dsg) for video in videos])
 
     def _made(self, prompt: str, seed: int, dsg: DynamicSceneGraph) -> Made:
-        asked = {**asdict(self.settings), "model": self.weights, "versions": versions()}
+        machine = {"versions": versions(), "device": self.device.type}
+        asked = {**asdict(self.settings), "model": self.weights, **machine}
         key = key_of({"prompt": prompt, "seed": seed, "dsg": dsg.to_dict(), "settings": asked})
         file, failure = self.store.path("videos", key, ".mp4"), self.store.get("failures", key)
         if failure is not None:
@@ -121,7 +124,9 @@ class Studio:
             except UserError as error:  # this graph is too much for the model; the others are not
                 self.store.put("failures", key, {"error": str(error)})
                 return Made(seed, None, None, str(error))
-            write_mp4(file, video, self.settings.fps, recipe(self.settings, prompt, seed, Origin(dsg), self.weights))
+            with disk_trouble(file):
+                told = recipe(self.settings, prompt, seed, Origin(dsg), self.weights)
+                write_mp4(file, video, self.settings.fps, told)
         return Made(seed, self._name(file), sha256(file), None)
 
     def _name(self, file: Path) -> str:

@@ -13,8 +13,8 @@ from dysenvdm.studies.comparison.store import write
 
 ARROWS = {"higher": " ↑", "lower": " ↓", "neither": ""}
 BOUNDS = {
-    "ceiling": "ceiling: drawn clips, their own gold graphs",
-    "floor": "floor: drawn clips, other captions' gold graphs",
+    "ceiling": "ceiling: the drawn clips",
+    "floor": "floor: all videos, the next prompt's gold graph",
 }
 
 

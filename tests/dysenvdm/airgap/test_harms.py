@@ -31,7 +31,8 @@ def test_only_an_installation_with_every_file_in_place_may_look_whole(plain: Pat
     prefix = tmp_path / "prefix"
     version = install(plain, prefix, None, lambda _: None)
     whole = fingerprint(prefix)
-    assert whole and not half_made(prefix, whole)  # killed after its last step
+    assert whole
+    assert not half_made(prefix, whole)  # killed after its last step
     (prefix / "current").unlink()
     assert not half_made(prefix, whole)  # killed between the last file and the switch
     state = version / STATE

@@ -76,7 +76,7 @@ def test_a_killed_run_goes_on_and_its_results_are_the_same(
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--no-videos", "--steps", "3"], "--no-videos: leave out the options of videos"),
+        (["--no-videos", "--steps", "3"], "--no-videos: takes no options of videos"),
         (["--referee", "nobody"], "model 'nobody': no such folder"),
         (["--model", "nobody"], "model 'nobody': no such folder"),
         (["--no-videos", "--price", "rules"], "--price rules: write PLANNER=IN/OUT"),

@@ -60,7 +60,7 @@ def test_a_port_in_use(run: Callable[..., tuple[int, str]]) -> None:
         (["--planner-option", "smollm2:device=cpu"], "add --planner smollm2"),
         (["--planner-option", "device=cpu"], "write PLANNER:KEY=VALUE"),
         (["--model", "nowhere"], "model 'nowhere': no such folder"),
-        (["--sharing", "sleep"], "use auto, coexist or unload"),
+        (["--sharing", "sleep"], "use auto, coexist, turns, unload"),
         (["--sharing", "sometimes"], "sharing"),
         (["--memory", "much"], "--memory 'much': write an amount"),
         (["--memory", "1MiB"], "its weights alone are"),

@@ -27,6 +27,11 @@ def test_an_edit_is_previewed_in_its_second_pass_only(last_latents, scene) -> No
     assert shown == [1, 2, 3]
 
 
+def test_the_last_look_can_be_left_to_the_video() -> None:
+    looks = [Preview(print, every=every, last=False).due(step, 4) for every in (1, 3) for step in range(1, 5)]
+    assert looks == [True, True, True, False, False, False, True, False]
+
+
 def test_chosen_frames_are_spread_evenly() -> None:
     assert Preview(print, frames=4).chosen(16) == [2, 6, 10, 14]
     assert Preview(print, frames=4).chosen(2) == [0, 1]

@@ -21,6 +21,17 @@ CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance,
 LIMITS = {"requests_per_minute": 10**6, "queued_jobs": 10**6, "wait_seconds": 0, "event_streams": 10**3}
 
 
+@strategies.composite
+def drawn(draw: strategies.DrawFn, cases: strategies.SearchStrategy[schemathesis.Case]) -> schemathesis.Case:
+    """A case; where schemathesis trips over a file in a form that it has changed (as of 4.32), another is drawn."""
+    try:
+        return draw(cases)
+    except ValueError as error:
+        if "Unsupported type: 'Binary'" not in str(error):
+            raise
+        hypothesis.reject()
+
+
 def run(folder: Path, per_operation: int) -> int:
     """So many requests for every operation and mode; half of those with an id in them name a job that is there.
 
@@ -42,7 +53,7 @@ def run(folder: Path, per_operation: int) -> int:
         operation = found.ok()
         for mode in GenerationMode:
             try:
-                cases = operation.as_strategy(generation_mode=mode)
+                cases = drawn(operation.as_strategy(generation_mode=mode))
             except schemathesis.errors.SchemathesisError:  # there is nothing to get wrong about it
                 continue
 

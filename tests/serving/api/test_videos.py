@@ -190,6 +190,8 @@ def test_content_comes_in_ranges_and_only_when_it_changed(served: Served) -> Non
     part = client.get(url, headers={"Range": "bytes=10-19"})
     assert (part.status_code, part.content) == (206, whole.content[10:20])
     assert part.headers["content-range"] == f"bytes 10-19/{len(whole.content)}"
+    size = client.head(url)
+    assert (size.status_code, size.headers["content-length"], size.content) == (200, str(len(whole.content)), b"")
     assert client.get(url, headers={"Range": f"bytes={10**9}-"}).status_code == 416
     tag = whole.headers["etag"]
     again = client.get(url, headers={"If-None-Match": tag})

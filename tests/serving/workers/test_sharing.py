@@ -17,6 +17,7 @@ from serving.sharing import (
     asked,
     decide,
     levels,
+    on_device,
 )
 
 GIB = 2**30
@@ -47,10 +48,16 @@ def test_who_cannot_sleep_is_unloaded_instead() -> None:
 
 @pytest.mark.parametrize(
     ("sharing", "level"),
-    [("auto", Level.IDLE), ("coexist", Level.IDLE), ("sleep", Level.ASLEEP), ("unload", Level.GONE)],
+    [
+        ("auto", Level.WORKING),
+        ("coexist", Level.WORKING),
+        ("turns", Level.IDLE),
+        ("sleep", Level.ASLEEP),
+        ("unload", Level.GONE),
+    ],
 )
 def test_the_operator_may_choose(sharing: Sharing, level: Level) -> None:
-    planner = party("planner", Level.IDLE, 1, 1, asleep=0)
+    planner = party("planner", Level.WORKING, 1, 1, asleep=0)
     assert levels(GIB, [planner], budget=100 * GIB, sharing=sharing) == {"planner": level}
 
 
@@ -110,6 +117,17 @@ def test_the_decision_is_told_with_the_numbers(budget: int, mode: str) -> None:
         assert decide(peaks, budget=budget * GIB, sharing="auto", can_sleep=False, device="").mode == "unload"
 
 
+def test_on_a_cpu_all_stay_loaded_and_one_works() -> None:
+    peaks = {"planner": (4 * GIB, 6 * GIB), "generator": (2 * GIB, 5 * GIB)}
+    assert (on_device("auto", "cpu"), on_device("auto", "cuda"), on_device("unload", "cpu")) == (
+        "turns",
+        "auto",
+        "unload",
+    )
+    modes = [decide(peaks, budget=n * GIB, sharing="turns", can_sleep=False, device="CPU").mode for n in (20, 9, 8)]
+    assert modes == ["in turns", "in turns", "unload"]
+
+
 def test_the_decision_refuses_what_cannot_be() -> None:
     peaks = {"planner": (4 * GIB, 6 * GIB), "generator": (2 * GIB, 5 * GIB)}
     with pytest.raises(DeviceTooSmall, match=r"planner does not fit even alone"):
@@ -133,6 +151,7 @@ class Simulated:
         self.until: dict[str, float] = {}
         self.loads = dict.fromkeys(names, 0)
         self.waits: list[float] = []
+        self.together = 0
         self.now = 0.0
 
     def step(self) -> None:
@@ -140,6 +159,7 @@ class Simulated:
         for name in self.random.sample(sorted(self.parties), len(self.parties)):
             self._act(name)
         assert sum(each.held for each in self.parties.values()) <= self.budget
+        self.together = max(self.together, sum(each.level == Level.WORKING for each in self.parties.values()))
 
     def _act(self, name: str) -> None:
         me = self.parties[name]
@@ -177,7 +197,7 @@ class Simulated:
         self.parties[name] = self.parties[name].model_copy(update=values)
 
 
-@pytest.mark.parametrize("sharing", ["auto", "unload", "sleep"])
+@pytest.mark.parametrize("sharing", ["auto", "turns", "unload", "sleep"])
 @pytest.mark.parametrize("budget", [5, 6, 8, 10, 13])
 @pytest.mark.parametrize("names", [("planner", "generator"), ("planner", "generator 0", "generator 1")])
 def test_never_beyond_the_budget_no_starvation_no_thrashing(
@@ -194,7 +214,8 @@ def test_never_beyond_the_budget_no_starvation_no_thrashing(
         device.step()
         assert device.now < last + 3000, f"stuck: {device.parties}"
     assert max(device.waits) < 600  # each side's turn comes within some times the patience of 40
-    if sharing == "auto" and budget >= 5 * len(names):
+    if sharing in ("auto", "turns") and budget >= 5 * len(names):
         assert set(device.loads.values()) == {1}
+        assert device.together == (1 if sharing == "turns" else len(names))
     else:
         assert sum(device.loads.values()) < 3000 / 10  # a switch for many jobs, not one for each
