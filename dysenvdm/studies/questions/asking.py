@@ -90,10 +90,10 @@ def _graph(record: Planned, level: Level) -> DynamicSceneGraph:
 
 
 def _plan_parts(records: Sequence[Planned], graphs: Sequence[DynamicSceneGraph], asked: Sequence[Asked]) -> list[Parts]:
+    looked_at = [record | {"dsg": graph.to_dict()} for record, graph in zip(records, graphs, strict=True)]
     found = []
-    for record, graph, one in zip(records, graphs, asked, strict=True):
+    for parts, graph, record, one in zip(plan_parts(looked_at, asked, None), graphs, records, asked, strict=True):
         assert one.gold_dsg is not None
-        parts = plan_parts(record | {"dsg": graph.to_dict()}, one, None)
         words: Parts = {CAPTION_WORDS: (len(record["prompt"].split()), 1)}
         found.append(parts | scene_parts(graph, one.gold_dsg) | words)
     return found

@@ -8,7 +8,7 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from dysenvdm.data.section import Section
-from dysenvdm.studies.comparison.figures import COLUMNS
+from dysenvdm.studies.comparison.figures import COLUMNS, MEASURED
 from dysenvdm.studies.questions.scenes import SCENE_FIGURES
 from dysenvdm.training.shipped import find_recipe
 from planners.dsg import UserError, one_line
@@ -16,7 +16,9 @@ from planners.dsg import UserError, one_line
 Factor = Literal["planner", "events", "telling", "words", "actors", "frames", "clips", "imagination"]
 PAIRED: frozenset[Factor] = frozenset(("telling", "clips", "imagination"))
 """Factors whose levels are all of the same clips, so that levels can be compared clip by clip."""
-KNOWN = {column.name: column.figure for column in COLUMNS} | {figure.name: figure for figure in SCENE_FIGURES}
+KNOWN = {column.name: column.figure for column in COLUMNS if column.name not in MEASURED}
+KNOWN |= {figure.name: figure for figure in SCENE_FIGURES}
+"""All figures that another run of the same study repeats to the digit."""
 VIDEO_FIGURES = tuple(column.name for column in COLUMNS if column.group.startswith("Videos"))
 
 
