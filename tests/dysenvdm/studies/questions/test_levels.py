@@ -111,7 +111,10 @@ def test_recipes_that_make_no_sense_are_refused(given: dict[str, Any], said: str
         ({"factor": "imagination", "levels": ["half"]}, "imagination has with and without"),
     ],
 )
-def test_levels_that_the_world_does_not_have_are_named(given: dict[str, Any], said: str) -> None:
+def test_levels_that_the_world_does_not_have_are_named(
+    given: dict[str, Any], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dysenvdm.studies.questions.levels._PATIENCE", 50)
     with pytest.raises(UserError, match=said):
         levels(recipe(**given))
 

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import torch
 
+from dysenvdm.models import write_manifest
 from dysenvdm.pipeline import DysenVDMPipeline
 from dysenvdm.stage.referee import REFEREES, Referee
 from dysenvdm.studies.comparison.videos import VideoOptions
@@ -166,6 +167,7 @@ def test_every_size_has_a_model_of_its_own_which_is_trained_once(
         with torch.no_grad():  # another model for every size
             pipeline.unet.conv_out.weight.mul_(int(told["data.clips"]))
         pipeline.save_pretrained(Path(told["run"]) / "model")
+        write_manifest(Path(told["run"]) / "model", source="random weights", licence="Apache-2.0")  # as exports do
         return subprocess.CompletedProcess(command, 0)
 
     monkeypatch.setattr("dysenvdm.studies.questions.asking.subprocess.run", train)
