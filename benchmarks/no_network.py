@@ -2,7 +2,7 @@
 
 Runs itself in a network namespace whose only way out leads to :mod:`benchmarks.outside`, so that attempts of native
 libraries and of child processes are seen as well as Python's: TCP, UDP, ICMP, and names asked for. There it looks,
-plans (rules, SmolLM2 by transformers, vLLM), generates, inspects, replays, trains with DeepSpeed, serves, and has its
+plans (rules, SmolLM2 by transformers, vLLM), generates, inspects, replays, evaluates, compares, trains with DeepSpeed, serves, and has its
 page used in a Chromium. One row per step; exit code 1 where a step failed or anything asked for a network. Without the
 right to make a namespace (root, or user namespaces) or a TUN device in it, it says so and guards Python's sockets.
 
@@ -125,6 +125,28 @@ STEPS: dict[str, Step] = {
     "plan, vLLM": Step((("plan", PROMPT, "--planner", "vllm", "-o", "vllm.json"),), needs=("vllm",)),
     "generate": Step((("generate", "--dsg", "plan.json", "-o", "video.mp4", "--steps", "4", "--seed", "1"),)),
     "explain": Step((("inspect", "video.mp4"), ("replay", "video.mp4"))),
+    "evaluate": Step(
+        (("evaluate", "stage-nano", "stage", "--limit", "2", "--set", "generation.steps=2", "-o", "evaluated"),),
+        needs=("spacy",),
+    ),
+    "compare": Step(
+        (
+            (
+                "compare",
+                "--prompts",
+                "stage:1",
+                "--planner",
+                "rules",
+                "--planner",
+                "gold",
+                "--steps",
+                "2",
+                "-o",
+                "compared",
+            ),
+        ),
+        needs=("spacy",),
+    ),
     "train": Step((("train", "recipe.yaml"),), needs=("deepspeed",)),
     "serve and page": Step(function=use_the_page, needs=("fastapi", "playwright", "chromium")),
 }
