@@ -2,9 +2,10 @@
 
 Runs itself in a network namespace whose only way out leads to :mod:`benchmarks.outside`, so that attempts of native
 libraries and of child processes are seen as well as Python's: TCP, UDP, ICMP, and names asked for. There it looks,
-plans (rules, SmolLM2 by transformers, vLLM), generates, inspects, replays, evaluates, compares, trains with DeepSpeed, serves, and has its
-page used in a Chromium. One row per step; exit code 1 where a step failed or anything asked for a network. Without the
-right to make a namespace (root, or user namespaces) or a TUN device in it, it says so and guards Python's sockets.
+plans (rules, SmolLM2 by transformers, vLLM), generates, inspects, replays, evaluates, compares, trains with DeepSpeed,
+serves, and has its page used in a Chromium. One row per step; exit code 1 where a step failed or anything asked for a
+network. Without the right to make a namespace (root, or user namespaces) or a TUN device in it, it says so and guards
+Python's sockets.
 
 ``--only NAME`` chooses steps. What a step needs and is not installed is named, and the step left out.
 """
