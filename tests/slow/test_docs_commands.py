@@ -18,7 +18,7 @@ from tests.documents import ROOT, Block, command_blocks
 
 BLOCKS = [block for block in command_blocks() if block.mark is None]
 DYSENVDM = """#!/bin/sh
-case " $* " in *" --steps "*) ;; " generate "*) set -- "$@" --steps 2;; esac
+case " $* " in *" --steps "*|*" --edit-of "*) ;; " generate "*) set -- "$@" --steps 2;; esac
 exec "{python}" -c "from dysenvdm.cli.main import main; main()" "$@"
 """
 
