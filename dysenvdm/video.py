@@ -80,7 +80,7 @@ def open_h264(
 def read_mp4(path: str | Path) -> Frames:
     """All frames (f, h, w, 3) uint8 RGB of a video file; raises :class:`UserError` where it cannot be read."""
     try:
-        with av.open(str(path)) as file:
+        with av.open(str(path), metadata_errors="replace") as file:
             return np.stack([frame.to_ndarray(format="rgb24") for frame in file.decode(video=0)])
     except (FFmpegError, OSError, IndexError, ValueError) as error:
         raise UserError(f"{path}: cannot be read as a video ({error})") from None
@@ -89,7 +89,7 @@ def read_mp4(path: str | Path) -> Frames:
 def read_recipe(path: str | Path) -> dict[str, Any]:
     """The recipe in a video's metadata; raises :class:`UserError` where the file has none."""
     try:
-        with av.open(str(path)) as file:
+        with av.open(str(path), metadata_errors="replace") as file:
             text = file.metadata.get("recipe")
     except (FFmpegError, OSError) as error:
         raise UserError(f"{path}: cannot be read as a video ({error})") from None

