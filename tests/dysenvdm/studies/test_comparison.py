@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,11 @@ import pytest
 from dysenvdm.stage import VAL_SEED0, sample
 from dysenvdm.studies import scene_planning
 from dysenvdm.studies.comparison import Comparison, run
-from dysenvdm.studies.comparison.contestants import read_contestants
+from dysenvdm.studies.comparison.contestants import loaded, read_contestants
 from dysenvdm.studies.comparison.prompts import read_prompts
 from dysenvdm.studies.comparison.run import read_prices
 from dysenvdm.studies.comparison.store import alone
+from dysenvdm.studies.reply_checks import watch
 from planners import plugins
 from planners.dsg import UserError
 from planners.dysen import DysenPlanner
@@ -145,6 +147,19 @@ def test_each_planner_is_loaded_once_and_what_is_planned_is_not_planned_again(bu
     assert len(built) == 3, "the new one alone"
     compared(tmp_path / "out", prompts, "rules", seed=1)
     assert len(built) == 4, "another seed gives other plans"
+
+
+def test_a_planner_is_closed_and_gone_when_its_turn_is_over(built: list[Any]) -> None:
+    [contestant] = read_contestants(["script"], [])
+    with pytest.raises(ZeroDivisionError), loaded(contestant, []) as planner:
+        engine = planner.engine  # type: ignore[attr-defined]
+        watch(planner)
+        raise ZeroDivisionError
+    assert engine.closed == 1
+    gone = weakref.ref(engine)
+    del engine, planner
+    built.clear()
+    assert gone() is None
 
 
 def test_a_planners_folder_counts_by_what_is_in_it(built: list[Any], tmp_path: Path) -> None:
