@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ from dysenvdm.studies.questions.results import Gain, Row
 from planners.dsg import UserError
 
 Cells = Sequence[Sequence[str]]
+LEAST = 10
+"""Captions from which on a difference is called significant: of fewer, no bootstrap tells enough."""
 FLOOR, CEILING = "next caption's gold (floor)", "drawn clips (ceiling)"
 
 
@@ -70,14 +72,16 @@ def _gains(recipe: StudyRecipe, gained: Sequence[Gain]) -> Cells:
 
 
 def _gain(gain: Gain) -> str:
-    star = " *" if gain.p_holm < 0.05 else ""
+    star = " *" if gain.p_holm < 0.05 and gain.n >= LEAST else ""
     return f"{gain.difference:+.3g} ({gain.low:+.2g} to {gain.high:+.2g}){star}"
 
 
-def caption(settings: Mapping[str, Any], weights: Mapping[str, str], failures: Sequence[Mapping[str, str]] = ()) -> str:
+def caption(
+    settings: Mapping[str, Any], weights: Mapping[str, Iterable[str]], failures: Sequence[Mapping[str, str]] = ()
+) -> str:
     """Under the tables: what they are of."""
     said = ", ".join(f"{name} {value}" for name, value in settings.items())
-    hashes = ", ".join(f"{name} {value[:8]}" for name, value in weights.items())
+    hashes = ", ".join(f"{name} {' '.join(values)}" for name, values in weights.items())
     starred = "* differs from nothing (paired bootstrap, p < 0.05 after Holm). "
     about = f"In brackets 95 % bootstrap intervals over captions. {starred}{said}."
     if failures:

@@ -31,13 +31,15 @@ class Row:
 class Gain:
     """By how much a figure is larger than at ``than``, on the same captions or the same clips.
 
-    ``p`` is that of the paired bootstrap, ``p_holm`` corrected for all differences of that figure in the study.
+    ``n`` captions could be judged in both. ``p`` is that of the paired bootstrap, ``p_holm`` corrected for all
+    differences of that figure in the study.
     """
 
     level: str
     planner: str
     than: str
     figure: str
+    n: int
     difference: float
     low: float
     high: float
@@ -109,16 +111,18 @@ def gains(recipe: StudyRecipe, found: Sequence[Row]) -> list[Gain]:
             for row, other, than in wanted
             if name in row.results and name in other.results and (told := _difference(row, other, name)) is not None
         ]
-        corrected = holm([told[3] for _, _, told in mine])
-        for (row, than, told), p in zip(mine, corrected, strict=True):
-            tested.append(Gain(row.level, row.planner, than, name, *told, p_holm=p))
+        corrected = holm([told[3] for _, _, (_, told) in mine])
+        for (row, than, (n, told)), p in zip(mine, corrected, strict=True):
+            tested.append(Gain(row.level, row.planner, than, name, n, *told, p_holm=p))
     return tested
 
 
-def _difference(row: Row, other: Row, name: str) -> tuple[float, float, float, float] | None:
+def _difference(row: Row, other: Row, name: str) -> tuple[int, tuple[float, float, float, float]] | None:
+    """The captions that both were judged on, and :func:`difference` on these."""
     one, two = row.results[name].pairs, other.results[name].pairs
     both = [key for key in one if key in two]
-    return difference([one[key] for key in both], [two[key] for key in both]) if both else None
+    found = difference([one[key] for key in both], [two[key] for key in both]) if both else None
+    return found and (len(both), found)
 
 
 def as_data(

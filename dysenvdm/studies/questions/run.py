@@ -61,9 +61,10 @@ def run(
         found = rows(answers, settings)
         gained = gains(recipe, found)
         made = report.tables(recipe, found, gained)
-        weights = {
-            name: value for row in found for result in row.results.values() for name, value in result.weights.items()
-        }
+        weights: dict[str, dict[str, None]] = {}  # of one name several, where every level has its own model
+        for result in (result for row in found for result in row.results.values()):
+            for file, value in result.weights.items():
+                weights.setdefault(file, {})[value[:8]] = None
         note = report.caption(settings, weights, answers.failures)
         write(
             folder / RESULTS,

@@ -68,7 +68,8 @@ def test_without_imagination_a_scene_has_less_and_the_difference_is_paired(tmp_p
     less = figure(found, 1, "scene recall")
     assert less["value"] < 1
     [gain] = [gain for gain in found["differences"] if gain["figure"] == "scene recall"]
-    assert (gain["level"], gain["than"]) == ("without", "with")
+    assert (gain["level"], gain["than"], gain["n"]) == ("without", "with", 8)
+    assert " *" not in (tmp_path / "x" / "table.md").read_text().partition("In brackets")[0]  # of too few
     assert gain["difference"] == pytest.approx(less["value"] - 1)
     assert gain["high"] < 0
     assert gain["p_holm"] < 0.05
