@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -75,7 +76,7 @@ def noisy(pieces: Sequence[Frames], strength: float) -> list[Frames]:
 
 
 def _items(pieces: Sequence[Frames]) -> list[Item]:
-    return [Item(f"{i:04d}", lambda piece=piece: piece) for i, piece in enumerate(pieces)]
+    return [Item(f"{i:04d}", partial(np.asarray, piece)) for i, piece in enumerate(pieces)]
 
 
 if __name__ == "__main__":

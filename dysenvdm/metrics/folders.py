@@ -55,7 +55,10 @@ def _item(path: Path, asked: Asked) -> Item:
     prompt, (frames, height, width) = said.prompt, said.shape
     beside, graph = path.with_suffix(".txt"), path.with_suffix(".dsg.json")
     if beside.is_file():
-        prompt = " ".join(beside.read_text(encoding="utf-8").split())
+        try:
+            prompt = " ".join(beside.read_text(encoding="utf-8").split())
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"{beside}: cannot be read as text ({error})") from None
     if asked.fps:
         frames = max(1, round(frames / said.fps * asked.fps))
     if asked.size:
@@ -82,8 +85,17 @@ def probed(path: Path) -> Probed:
         raise UserError(f"{path}: cannot be read as a video ({error})") from None
     if not frames or not rate:
         raise UserError(f"{path}: cannot be read as a video (it has no frames, or no frame rate)")
-    prompt = json.loads(told).get("prompt") if told else None
-    return Probed((frames, height, width), round(float(rate), 3), prompt)
+    return Probed((frames, height, width), round(float(rate), 3), _prompt(told))
+
+
+def _prompt(recipe: str | None) -> str | None:
+    """The prompt of a recipe, None where somebody else's metadata is no recipe of ours."""
+    try:
+        said = json.loads(recipe or "{}")
+    except ValueError:
+        return None
+    prompt = said.get("prompt") if isinstance(said, dict) else None
+    return prompt if isinstance(prompt, str) else None
 
 
 def _as_asked(video: Frames, fps: float, asked: Asked) -> Frames:

@@ -93,7 +93,7 @@ def _inception_score(material: Material, settings: IsSettings) -> Sequence[Measu
     logits = np.stack(features(material, "items", weights.C3D.name, read, build))
     order = np.random.default_rng(settings.seed).permutation(len(logits))[: settings.clips or None]
     parts = np.array_split(order, min(settings.splits, len(order)))
-    return [Measured("is", runs=[inception_score(logits[part]) for part in parts], n=len(order))]
+    return [Measured("is", runs=[inception_score(logits[part]) for part in parts], n=len(order) // len(parts))]
 
 
 IS = Metric(

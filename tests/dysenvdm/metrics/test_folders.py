@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dysenvdm.metrics.folders import Asked, check_alike, read_folder, with_gold
+from dysenvdm.metrics.folders import Asked, _prompt, check_alike, read_folder, with_gold
 from dysenvdm.video import read_mp4, write_mp4
 from planners.dsg import DynamicSceneGraph, UserError
 
@@ -80,3 +80,12 @@ def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "bad.mp4").write_bytes(b"no video")
     with pytest.raises(UserError, match=r"bad\.mp4: cannot be read as a video"):
         read_folder(tmp_path)
+    film(tmp_path / "bad.mp4")
+    (tmp_path / "bad.txt").write_bytes(b"\xff\xfe")
+    with pytest.raises(UserError, match=r"bad\.txt: cannot be read as text"):
+        read_folder(tmp_path)
+
+
+@pytest.mark.parametrize("recipe", ["{", "[]", '{"prompt": 3}', "{}"])
+def test_somebody_elses_recipe_has_no_prompt_for_us(recipe: str) -> None:
+    assert _prompt(recipe) is None
