@@ -90,6 +90,8 @@ COLUMNS = (
     _share("actors shown", VIDEOS, "gold actors that are seen", _NO_GOLD),
     _share("own events shown", VIDEOS, "events of the planner's own graph that are seen", "none planned"),
 )  # fmt: skip
+LEAST_TESTED = 10
+"""Prompts; of fewer a bootstrap finds differences that are none."""
 MEASURED = frozenset(("seconds", "load seconds", "RAM", "GPU memory"))
 """Columns that another run of the same plans would not repeat to the digit; planners are not tested on them."""
 AGAINST_GOLD = {"event_f1": "event F1", "order": "order", "interval_iou": "interval IoU", "right": "right"}
@@ -204,6 +206,7 @@ def cells(parts: Sequence[Parts]) -> dict[str, Cell]:
 def significance(parts: Mapping[str, Sequence[Parts]]) -> list[dict[str, Any]]:
     """For each column every two planners: the paired difference over the prompts that both can be judged on.
 
+    Planners with fewer than :data:`LEAST_TESTED` such prompts are not tested.
     ``p_holm`` is corrected for the number of pairs of planners in the column.
     """
     rows: list[dict[str, Any]] = []
@@ -217,7 +220,8 @@ def significance(parts: Mapping[str, Sequence[Parts]]) -> list[dict[str, Any]]:
                 for x, y in zip(first, second, strict=True)
                 if column.name in x and column.name in y
             ]
-            found = difference([x for x, _ in both], [y for _, y in both]) if both else None
+            enough = len(both) >= LEAST_TESTED
+            found = difference([x for x, _ in both], [y for _, y in both]) if enough else None
             if found is not None:
                 gain, low, high, p = found
                 told = {"column": column.name, "first": a, "second": b, "prompts": len(both)}

@@ -13,6 +13,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from dysenvdm.studies.comparison.figures import LEAST_TESTED
 from dysenvdm.studies.comparison.html import bar, spread, tag, text
 from dysenvdm.studies.comparison.prompt_view import Videos, prompts_view
 from dysenvdm.studies.comparison.writing import (
@@ -159,7 +160,7 @@ def _bound(cells: Mapping[str, Any], title: str, columns: Sequence[Any]) -> str:
 def _significance(results: Results) -> str:
     rows = [row for row in results["significance"] if any(row[name] for name in ("difference", "low", "high"))]
     if not rows:
-        return tag("p", "No two planners differ in any figure, or there is one planner only.")
+        return tag("p", f"No two planners differ in a figure that at least {LEAST_TESTED} prompts can be judged on.")
     about = (
         f"Paired bootstrap over prompts ({results['settings']['resamples']} resamples): how much larger the first "
         "planner's figure is than the second one's on the same prompts, with its 95 % interval. p is two-sided and "

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from dysenvdm.studies.comparison.figures import LEAST_TESTED
 from dysenvdm.studies.comparison.store import write
 
 ARROWS = {"higher": " ↑", "lower": " ↓", "neither": ""}
@@ -114,7 +115,8 @@ def markdown(results: Mapping[str, Any]) -> str:
         ]
         lines += _table([group, "n", *map(_cell_text, labels), *bounds], rows)
     told = [row for row in results["significance"] if row["p_holm"] < 0.05]
-    about = "Paired bootstrap over prompts, corrected by Holm's method for the pairs of planners."
+    least = f"at least {LEAST_TESTED} of them"
+    about = f"Paired bootstrap over prompts ({least}), corrected by Holm's method for the pairs of planners."
     lines += ["## Differences with p < 0.05", "", about, ""]
     differences = [
         [

@@ -14,6 +14,7 @@ from dysenvdm.stage import VAL_SEED0, sample
 from dysenvdm.studies import scene_planning
 from dysenvdm.studies.comparison import Comparison, run
 from dysenvdm.studies.comparison.contestants import loaded, read_contestants
+from dysenvdm.studies.comparison.figures import significance
 from dysenvdm.studies.comparison.prompts import read_prompts
 from dysenvdm.studies.comparison.run import read_prices
 from dysenvdm.studies.comparison.store import alone
@@ -219,6 +220,18 @@ def test_planners_that_are_none_are_named(planners: list[str], words: str, tmp_p
     asked = read_prompts(str(gold_file(tmp_path, PROMPT)), 8)
     with pytest.raises(UserError, match=words):
         read_contestants(planners, asked)
+
+
+def test_planners_are_tested_on_the_prompts_that_both_can_be_judged_on() -> None:
+    always, never, golden = {"degraded": (1.0, 1.0)}, {"degraded": (0.0, 1.0)}, {"event F1": (2.0, 2.0)}
+    few = significance({"a": [always] * 9, "b": [never] * 9})
+    assert few == []
+    found = significance({"a": [always | golden] * 12, "b": [never] * 12, "c": [never | golden] * 10 + [never] * 2})
+    assert [(row["column"], row["first"], row["second"], row["prompts"]) for row in found] == [
+        ("degraded", "a", "b", 12), ("degraded", "a", "c", 12), ("degraded", "b", "c", 12), ("event F1", "a", "c", 10),
+    ]  # fmt: skip
+    assert [row["difference"] for row in found] == [1, 1, 0, 0]
+    assert [row["p_holm"] < 0.05 for row in found] == [True, True, False, False]
 
 
 def test_prices_belong_to_a_planner_or_to_all_of_a_name(built: list[Any]) -> None:
