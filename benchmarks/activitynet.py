@@ -30,9 +30,9 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from benchmarks.bootstrap import cell
 from benchmarks.motion_order import content_words
 from benchmarks.planning import Judged, contestants, judged, options_of, parser, print_table
+from dysenvdm.metrics.bootstrap import cell
 from planners.contracts import MAX_PROMPT_CHARACTERS, PlanResult
 from planners.dsg import ActionPlan, UserError
 

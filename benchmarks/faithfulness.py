@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from benchmarks.bootstrap import cell, share
+from dysenvdm.metrics.bootstrap import cell, share
 from dysenvdm.models import locate, verify
 from dysenvdm.pipeline import DysenVDMPipeline
 from dysenvdm.scene_attention import SCENE_MODES, SceneMode

@@ -20,8 +20,8 @@ from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.bootstrap import cell
 from benchmarks.planning import Judged, contestants, judged, options_of, parser, print_table
+from dysenvdm.metrics.bootstrap import cell
 from planners.contracts import PlanResult
 from planners.dsg import ActionPlan, UserError
 from planners.scores import score

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.bootstrap import cell, share
+from dysenvdm.metrics.bootstrap import cell, share
 from dysenvdm.models import locate
 from dysenvdm.stage import VAL_SEED0, sample
 from dysenvdm.stage.reading import gold_reading

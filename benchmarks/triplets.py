@@ -22,17 +22,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.bootstrap import cell
 from benchmarks.planning import Judged, contestants, judged, options_of, parser, print_table
+from dysenvdm.metrics.bootstrap import cell
 from planners.contracts import PlanResult
-from planners.dsg import DynamicSceneGraph, UserError
-from planners.language import DETERMINERS, base_form, singular, words_of
+from planners.dsg import UserError
+from planners.triplets import Triplet, normal, triplets
 
 TICKS = 8
 THRESHOLD = 0.8
 """Above what the encoder gives to opposites ("black", "white": 0.76), below "street" and "road" (0.81)."""
 
-Triplet = tuple[str, str, str]
 Same = Callable[[str, str], bool]
 
 
@@ -60,32 +59,6 @@ def gold_triplets(text: str) -> frozenset[Triplet]:
     """The triplets of "( ice , on , ground ) , ( ice , is , cold )", in base forms."""
     found = (part.split(" , ") for part in re.findall(r"\(\s*([^()]*?)\s*\)", text))
     return frozenset(normal(*part) for part in found if len(part) == 3)
-
-
-def triplets(dsg: DynamicSceneGraph) -> frozenset[Triplet]:
-    """The triplets of a graph's first tick, in base forms."""
-    labels = {thing.id: thing.label for thing in dsg.objects}
-    return frozenset(
-        normal(labels[fact.subject], fact.label, labels[fact.object])
-        if fact.object is not None
-        else normal(labels[fact.subject], "is", fact.label)
-        for fact in dsg.at(0).facts
-    )
-
-
-def normal(subject: str, predicate: str, other: str) -> Triplet:
-    """A triplet in base forms; a predicate of nothing but "be" is "is"."""
-    relation = _base(predicate)
-    return _thing(subject), relation or "is", _thing(other) if relation else _base(other)
-
-
-def _thing(label: str) -> str:
-    return " ".join(singular(word) for word in words_of(label) if word not in DETERMINERS)
-
-
-def _base(text: str) -> str:
-    bases = (base_form(word) for word in words_of(text) if word not in DETERMINERS)
-    return " ".join(base for base in bases if base != "be")
 
 
 def matched(mine: frozenset[Triplet], gold: frozenset[Triplet], same: Same) -> int:
@@ -128,7 +101,7 @@ def _equal(a: str, b: str) -> bool:
 
 def judge(items: Sequence[Item], same: Same, i: int, result: PlanResult) -> dict[str, Any]:
     """Counts of one caption's triplets."""
-    mine, gold = triplets(result.stages["converted"]), items[i].gold
+    mine, gold = triplets(result.stages["converted"], 0), items[i].gold
     counts = {"exact": matched(mine, gold, _equal), "synonyms": matched(mine, gold, same)}
     sizes = {"planned": len(mine), "gold": len(gold), "has_plan": result.plan is not None}
     return {**counts, **sizes, "mine": sorted(mine), "wanted": sorted(gold)}

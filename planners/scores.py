@@ -86,12 +86,17 @@ def reward(plan: ActionPlan | None, gold: ActionPlan) -> float:
     if plan is None:
         return 0.0
     found = score(plan, gold)
-    ids = _matched_objects(plan, gold)
-    mine, theirs = _triplets(plan, ids), _triplets(gold, {thing.id: thing.id for thing in gold.objects})
+    both, mine, theirs = triplet_counts(plan, gold)
     f1 = 2 * found.matched / max(1, found.planned + found.gold)
     overlap = found.overlap / max(1, found.planned, found.gold)
-    both = len(mine & theirs)
-    return mean((f1, overlap, both / max(1, len(mine)), both / max(1, len(theirs))))
+    return mean((f1, overlap, both / max(1, mine), both / max(1, theirs)))
+
+
+def triplet_counts(plan: ActionPlan | None, gold: ActionPlan) -> tuple[int, int, int]:
+    """Triplets of stage II that both plans state, those of the plan, those of the gold plan."""
+    theirs = _triplets(gold, {thing.id: thing.id for thing in gold.objects})
+    mine = _triplets(plan, _matched_objects(plan, gold)) if plan else set()
+    return len(mine & theirs), len(mine), len(theirs)
 
 
 def _triplets(plan: ActionPlan, ids: Mapping[str, str]) -> set[tuple[str, str, str, str]]:

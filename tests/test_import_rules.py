@@ -74,7 +74,9 @@ def test_recipes_hold_no_logic() -> None:
         assert all(isinstance(node, ast.Expr) for node in tree.body), module
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["generate", "--help"], ["dsg", "--help"], ["stage", "--help"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["generate", "--help"], ["dsg", "--help"], ["stage", "--help"], ["evaluate", "--help"]]
+)
 def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     code = (
         "import sys\nfrom dysenvdm.cli.main import main\n"

@@ -57,5 +57,19 @@ def import_model(
     say(f"imported {name}: {path}")
 
 
+@app.command()
+def convert(
+    name: Annotated[str, typer.Argument(help="i3d-kinetics-400, c3d-ucf101 or inception-2015.")],
+    checkpoint: Annotated[Path, typer.Argument(help="The published checkpoint, a file of plain tensors.")],
+    mean: Annotated[Path | None, typer.Option(help="C3D's mean clip, mean2.npz.")] = None,
+) -> None:
+    """Make the networks of metrics (docs/metrics.md) from their published checkpoints, as safetensors."""
+    from dysenvdm.metrics.converting import convert
+
+    with err.status("reading, checking, writing …"):
+        path = convert(name, checkpoint, mean)
+    say(f"converted {name}: {path}")
+
+
 def _bytes(path: Path) -> int:
     return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())

@@ -137,15 +137,43 @@ class Referee(nn.Module):
     def forward(self, images: Tensor) -> Maps:
         """Images (b f 3 64 64) in [-1, 1] to maps (b f k 16 16), "setting" and "weather" (b k), by name; all logits."""
         b = len(images)
-        x16 = self.to16(self.to32(rearrange(images, "b f c h w -> (b f) c h w")))
-        x = rearrange(self.to8(x16), "(b f) c h w -> b f h w c", b=b) + self.place
-        for block in self.blocks:
-            x = block(x)
+        x16, x = self._trunk(images)
         fine = rearrange(self.back(x), "b f h w (i j c) -> (b f) c (h i) (w j)", i=2, j=2)
         maps = rearrange(self.fuse(fine + self.skip(x16)), "(b f) k h w -> b f k h w", b=b)
         parts = dict(zip(self.classes, maps.split(list(self.classes.values()), dim=2), strict=True))
         whole = x.mean(dim=(1, 2, 3))
         return {**parts, "setting": self.setting(whole), "weather": self.weather(whole)}
+
+    def _trunk(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Images (b f 3 64 64) to features of the middle ((b f) c 16 16) and of the end (b f 8 8 c)."""
+        x16 = self.to16(self.to32(rearrange(images, "b f c h w -> (b f) c h w")))
+        x = rearrange(self.to8(x16), "(b f) c h w -> b f h w c", b=len(images)) + self.place
+        for block in self.blocks:
+            x = block(x)
+        return x16, x
+
+    @torch.no_grad()
+    def features(self, clip: NDArray[np.uint8]) -> Tensor:
+        """Features (c) of one clip (f h w 3) uint8, any length and size: its last block's, averaged over the clip.
+
+        They are what the setting and the weather are told from. A longer clip's are the mean of its windows'.
+        """
+        video, window = self._input(clip), self.config.frames
+        parts = [self._trunk(video[None, start : start + window])[1] for start in self._starts(len(video))]
+        return torch.stack([part.mean(dim=(0, 1, 2, 3)) for part in parts]).mean(0)
+
+    def _starts(self, frames: int) -> list[int]:
+        """Where the windows begin, which overlap by half."""
+        window = self.config.frames
+        return [*range(0, frames - window, window // 2), max(0, frames - window)]
+
+    def _input(self, clip: NDArray[np.uint8]) -> Tensor:
+        """A clip (f h w 3) as (f 3 64 64) in [-1, 1]."""
+        weight = self.place
+        video = rearrange(torch.from_numpy(clip), "f h w c -> f c h w").to(weight.device).float() / 127.5 - 1
+        if video.shape[2:] != (SIZE, SIZE):
+            video = F.interpolate(video, (SIZE, SIZE), mode="bilinear", antialias=True).clamp(-1, 1)
+        return video.to(weight.dtype)
 
     @torch.no_grad()
     def maps(self, video: Tensor) -> Maps:
@@ -154,7 +182,7 @@ class Referee(nn.Module):
         Of each window the frames are used that lie nearest to its middle.
         """
         frames, window = len(video), self.config.frames
-        starts = [*range(0, frames - window, window // 2), max(0, frames - window)]
+        starts = self._starts(frames)
         parts: list[Maps] = [self(video[None, start : start + window]) for start in starts]
         cuts = [0, *((a + b + window) // 2 for a, b in pairwise(starts)), frames]
         whole = {name: torch.stack([part[name] for part in parts]).mean(0) for name in ("setting", "weather")}
@@ -165,13 +193,9 @@ class Referee(nn.Module):
 
     def read(self, clips: Sequence[NDArray[np.uint8]]) -> list[Reading]:
         """Read clips (f h w 3) uint8, each of any length and size; works best on whole clips of the trained length."""
-        weight = self.place
         readings = []
         for clip in clips:
-            video = rearrange(torch.from_numpy(clip), "f h w c -> f c h w").to(weight.device).float() / 127.5 - 1
-            if video.shape[2:] != (SIZE, SIZE):
-                video = F.interpolate(video, (SIZE, SIZE), mode="bilinear", antialias=True).clamp(-1, 1)
-            maps = {name: value[0].float().cpu() for name, value in self.maps(video.to(weight.dtype)).items()}
+            maps = {name: value[0].float().cpu() for name, value in self.maps(self._input(clip)).items()}
             readings.append(read_maps(maps, self.config.vocabulary))
         return readings
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from benchmarks.bootstrap import cell
 from benchmarks.planning import contestants, judged, options_of, parser, share, wilson
+from dysenvdm.metrics.bootstrap import cell
 from planners.contracts import PlanResult
 from planners.dsg import UserError
 from planners.rules import RulesPlanner

@@ -28,7 +28,7 @@ DSG = DynamicSceneGraph.parse(
 
 
 def test_the_first_graph_counts_each_triplet_once() -> None:
-    assert triplets(DSG) == {("dog", "chase", "ball"), ("ball", "is", "red")}
+    assert triplets(DSG, 0) == {("dog", "chase", "ball"), ("ball", "is", "red")}
 
 
 def test_gold_is_read_in_base_forms_and_what_is_no_triplet_is_left_out() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from PIL import Image, ImageColor
@@ -70,6 +71,15 @@ def test_what_is_no_video_is_named(tmp_path: Path) -> None:
     for read in (read_mp4, read_recipe):
         with pytest.raises(UserError, match=r"a\.mp4: cannot be read as a video"):
             read(tmp_path / "a.mp4")
+
+
+@pytest.mark.parametrize("recipe", [b'{"seed": 1[', b'["seed", 1]', b'{"seed":\xff1}', b'"111111111"'])
+def test_a_damaged_recipe_is_named(recipe: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    write_mp4(path, moving_square(2), 8, {"seed": 1})
+    path.write_bytes(path.read_bytes().replace(b'{"seed": 1}', recipe))
+    with pytest.raises(UserError, match=r"a\.mp4: (the recipe that it carries is|cannot be read as a video)"):
+        read_recipe(path)
 
 
 def test_a_video_without_a_recipe_says_so(tmp_path: Path) -> None:
@@ -141,3 +151,20 @@ def test_a_sheet_takes_any_label() -> None:
     label = "wave at <b>$x_1$</b> 犬 " + "long " * 15
     dsg = graph().extended([Fact(subject="girl", predicate=label, start=0, end=8, source="user")])
     assert isinstance(contact_sheet(np.zeros((16, 64, 64, 3), np.uint8), dsg), Image.Image)
+
+
+def test_names_in_an_older_encoding_do_not_make_a_video_unreadable(tmp_path: Path) -> None:
+    path = tmp_path / "old.avi"
+    with av.open(str(path), "w") as file:
+        file.metadata["title"] = "title"
+        stream = file.add_stream("mjpeg", rate=8)
+        stream.width, stream.height, stream.pix_fmt = 16, 16, "yuvj420p"
+        for _ in range(2):
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(np.full((16, 16, 3), 90, np.uint8), format="rgb24")))
+        file.mux(stream.encode(None))
+    content = path.read_bytes()
+    assert b"title\0" in content
+    path.write_bytes(content.replace(b"title\0", b"t\xd3tle\0"))
+    assert read_mp4(path).shape == (2, 16, 16, 3)
+    with pytest.raises(UserError, match="carries no recipe"):
+        read_recipe(path)
