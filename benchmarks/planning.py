@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from dysenvdm.cli.console import say
-from dysenvdm.cli.planning import read_options
+from dysenvdm.cli.planning import read_options, read_planner
 from planners.contracts import Planner, PlanResult, check_prompts
 from planners.dsg import DynamicSceneGraph, UserError
 from planners.plugins import get_planner, registry
@@ -70,8 +70,8 @@ def contestants(arguments: argparse.Namespace, **wanted: Any) -> Iterator[tuple[
     given = read_options(arguments.planner_option)
     known = registry().planners
     for text in arguments.planner or [arguments.default_planner]:
-        name, _, own = text.partition(":")
-        chosen = given | read_options(own.split(",") if own else None)
+        name, own = read_planner(text)
+        chosen = given | own
         takes = inspect.signature(known[name].factory).parameters if name in known else {}
         label = " ".join((name, *(f"{key}={Path(value).name}" for key, value in chosen.items())))
         yield label, get_planner(name, **{key: value for key, value in wanted.items() if key in takes} | chosen)

@@ -17,26 +17,19 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Sequence
 from functools import partial
 from itertools import groupby
 from pathlib import Path
 from random import Random
 from typing import Any
 
-from jsonschema import ValidationError, validate
-
 from benchmarks.planning import Judged, contestants, judged, options_of, parser, print_table, share
-from planners.contracts import Call, Planner, PlanResult
+from dysenvdm.studies.reply_checks import OUTCOMES, Schemas, obeys, outcome, questions, watch
+from planners.contracts import PlanResult
 from planners.corpus import STATUSES, status
 from planners.dsg import UserError
-from planners.dysen import DysenPlanner
-from planners.engines import Capabilities, Engine, Message, Reply, Request
 
 TICKS = 16
-Schemas = dict[tuple[Message, ...], dict[str, Any]]
-"""JSON schemas by the questions that they bind."""
-OUTCOMES = ("first try", "repaired", "failed")
 
 
 def load(folder: Path) -> list[str]:
@@ -56,60 +49,6 @@ def load(folder: Path) -> list[str]:
     prompts = list(dict.fromkeys(prompts))
     Random(0).shuffle(prompts)
     return prompts
-
-
-class Watched:
-    """An engine whose questions' schemas are kept."""
-
-    def __init__(self, engine: Engine) -> None:
-        self.engine = engine
-        self.schemas: Schemas = {}
-
-    @property
-    def name(self) -> str:
-        return self.engine.name
-
-    @property
-    def capabilities(self) -> Capabilities:
-        return self.engine.capabilities
-
-    def generate(self, requests: Sequence[Request]) -> list[Reply]:
-        self.schemas.update((request.messages, request.json_schema) for request in requests)
-        return self.engine.generate(requests)
-
-
-def watch(planner: Planner) -> Schemas:
-    """Keep the schemas of all that the planner's engine is asked from now on; none for a planner without an engine."""
-    if not isinstance(planner, DysenPlanner):
-        return {}
-    planner.engine = watched = Watched(planner.engine)
-    return watched.schemas
-
-
-def questions(calls: Sequence[Call]) -> list[list[Call]]:
-    """The calls of each question: the first attempt and those that repeat it."""
-    found: list[list[Call]] = []
-    for call in calls:
-        if call.attempt == 0:
-            found.append([])
-        found[-1].append(call)
-    return found
-
-
-def outcome(calls: Sequence[Call]) -> str:
-    """How a question ended."""
-    if calls[-1].error is not None:
-        return "failed"
-    return "first try" if len(calls) == 1 else "repaired"
-
-
-def obeys(reply: str, schema: dict[str, Any]) -> bool:
-    """Whether a reply is JSON that a schema allows."""
-    try:
-        validate(json.loads(reply), schema)
-    except (ValueError, RecursionError, ValidationError):
-        return False
-    return True
 
 
 def judge(result: PlanResult, schemas: Schemas) -> dict[str, Any]:

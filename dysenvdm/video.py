@@ -6,14 +6,17 @@ Letters: ``f`` frame, ``h w`` pixels, 3 colour channels.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import av
 import numpy as np
+from av.container import OutputContainer
 from av.error import FFmpegError
+from av.video.stream import VideoStream
 from einops import repeat
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
@@ -22,7 +25,7 @@ from dysenvdm.files import written_whole
 from dysenvdm.sheet import contact_sheet
 from planners.dsg import UserError
 
-__all__ = ["Frames", "contact_sheet", "read_mp4", "read_recipe", "shown_frames", "upscaled", "write_mp4"]
+__all__ = ["Frames", "contact_sheet", "open_h264", "read_mp4", "read_recipe", "shown_frames", "upscaled", "write_mp4"]
 
 Frames = NDArray[np.uint8]
 
@@ -44,16 +47,34 @@ def write_mp4(path: str | Path, frames: Frames, fps: int, recipe: dict[str, Any]
     count, height, width, _ = frames.shape
     if not count or height % 2 or width % 2:
         raise UserError(f"{path}: {count} frames of {width}x{height}; H.264 takes at least one frame with even sides")
-    with written_whole(Path(path)) as temporary, av.open(str(temporary), "w", "mp4", options=_FILE_OPTIONS) as file:
-        file.metadata["recipe"] = json.dumps(recipe, ensure_ascii=False, sort_keys=True)
-        stream = file.add_stream("libx264", rate=fps, options=_CODEC_OPTIONS)
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        stream.codec_context.flags |= av.codec.context.Flags.bitexact
+    with (
+        written_whole(Path(path)) as temporary,
+        open_h264(
+            temporary,
+            (width, height),
+            Fraction(fps),
+            {"recipe": json.dumps(recipe, ensure_ascii=False, sort_keys=True)},
+        ) as (file, stream),
+    ):
         for index, pixels in enumerate(frames):
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
             frame.pts, frame.time_base = index, Fraction(1, fps)
             file.mux(stream.encode(frame))
         file.mux(stream.encode(None))
+
+
+@contextmanager
+def open_h264(
+    path: Path, size: tuple[int, int], fps: Fraction, metadata: Mapping[str, str] | None = None
+) -> Iterator[tuple[OutputContainer, VideoStream]]:
+    """An MP4 file to write and its H.264 stream of ``size`` (width, height); it says nothing of date and encoder."""
+    with av.open(str(path), "w", "mp4", options=_FILE_OPTIONS) as file:
+        file.metadata.update(metadata or {})
+        stream = file.add_stream("libx264", rate=fps, options=_CODEC_OPTIONS)
+        stream.width, stream.height = size
+        stream.pix_fmt = "yuv420p"
+        stream.codec_context.flags |= av.codec.context.Flags.bitexact
+        yield file, stream
 
 
 def read_mp4(path: str | Path) -> Frames:
@@ -70,11 +91,16 @@ def read_recipe(path: str | Path) -> dict[str, Any]:
     try:
         with av.open(str(path), metadata_errors="replace") as file:
             text = file.metadata.get("recipe")
-    except (FFmpegError, OSError) as error:
+    except (FFmpegError, OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read as a video ({error})") from None
     if text is None:
         raise UserError(f"{path}: carries no recipe; it was not written by dysenvdm or was re-encoded since")
-    recipe: dict[str, Any] = json.loads(text)
+    try:
+        recipe = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path}: the recipe that it carries is damaged ({error}); is there a copy?") from None
+    if not isinstance(recipe, dict):
+        raise UserError(f"{path}: the recipe that it carries is none; is there a copy?")
     return recipe
 
 

@@ -17,9 +17,8 @@ from dysenvdm.offline import SWITCHES as OFFLINE
 from planners.dsg import UserError
 
 COMMANDS = (
-    "generate", "plan", "dsg", "planners", "models", "backbone", "stage", "check-data", "cache", "train", "export",
-    "evaluate",
-    "serve", "inspect", "replay", "sign", "bundle", "doctor",
+    "generate", "plan", "dsg", "compare", "study", "planners", "models", "backbone", "stage", "check-data", "cache",
+    "train", "export", "evaluate", "serve", "inspect", "replay", "sign", "bundle", "doctor",
 )  # fmt: skip
 """In the order of ``--help``; each is a module of this folder with a typer ``app``."""
 

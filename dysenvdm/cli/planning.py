@@ -62,6 +62,12 @@ def read_batch(file: Path) -> list[str]:
     return prompts
 
 
+def read_planner(text: str) -> tuple[str, dict[str, str]]:
+    """A planner's name and options from "NAME:KEY=VALUE,..."; raises :class:`UserError`."""
+    name, _, options = text.partition(":")
+    return name, read_options(options.split(",") if options else None)
+
+
 def read_options(given: list[str] | None, base_url: str | None = None) -> dict[str, str]:
     """A planner's options from KEY=VALUE texts; raises :class:`UserError` for what is none, or is given twice."""
     options: dict[str, str] = {}

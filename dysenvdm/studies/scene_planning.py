@@ -39,21 +39,8 @@ class CorpusPlanner:
 
     @cached_property
     def identity(self) -> Mapping[str, Any]:
-        """Name, plugin, versions, options with the hashes of folders they name, instruction texts, transcript format.
-
-        Of a model that nothing says, the default one's manifest in the model store counts.
-        """
-        default = home() / "models" / PLANNER_MODEL / "manifest.json"
-        uses_default = self.name in ("smollm2", "vllm") and self.options.get("model") is None
-        return {
-            "planner": self.name,
-            "plugin": registry().planners[self.name].plugin,
-            "version": __version__,
-            "options": {key: _said(value) for key, value in sorted(self.options.items())},
-            "instructions": _digest(Path(planners.__file__).parent / "prompts"),
-            "model": sha256(default) if uses_default and default.is_file() else None,
-            "transcript": FORMAT,
-        }
+        """What its plans follow from; see :func:`planner_identity`."""
+        return planner_identity(self.name, self.options)
 
     @cached_property
     def _planner(self) -> Planner:
@@ -65,6 +52,24 @@ class CorpusPlanner:
             Planned(result.dsg if result.stages else None, result.degraded, result.transcript_sha256)
             for result in self._planner.plan(captions, ticks=ticks, seed=seed)
         ]
+
+
+def planner_identity(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Name, plugin, versions, options with the hashes of folders they name, instruction texts, transcript format.
+
+    Of a model that nothing says, the default one's manifest in the model store counts.
+    """
+    default = home() / "models" / PLANNER_MODEL / "manifest.json"
+    uses_default = name in ("smollm2", "vllm") and options.get("model") is None
+    return {
+        "planner": name,
+        "plugin": registry().planners[name].plugin,
+        "version": __version__,
+        "options": {key: _said(value) for key, value in sorted(options.items())},
+        "instructions": _digest(Path(planners.__file__).parent / "prompts"),
+        "model": sha256(default) if uses_default and default.is_file() else None,
+        "transcript": FORMAT,
+    }
 
 
 def _said(value: Any) -> Any:

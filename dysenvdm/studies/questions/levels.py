@@ -1,0 +1,150 @@
+"""The levels of a study: what is asked at each, drawn from clips of the Stage world that no model has seen."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from itertools import count
+from random import Random
+
+from dysenvdm.stage import StageClip, sample
+from dysenvdm.stage.captions import MAX_WORDS, STYLES
+from dysenvdm.stage.captions.teller import Telling, tell
+from dysenvdm.stage.compositions import SPLITS
+from dysenvdm.stage.gold import gold_dsg, gold_plan
+from dysenvdm.studies.comparison.prompts import Asked
+from dysenvdm.studies.questions.recipe import StudyRecipe
+from planners.dsg import UserError
+
+OUT_OF_ORDER = "out of order"
+TELLINGS = (*STYLES, OUT_OF_ORDER)
+WITH, WITHOUT = "with", "without"
+_TRIES = 60
+"""Tellings that are drawn of one script until one is as wanted."""
+_PATIENCE = 2000
+"""Clips in a row that may be of no use before a level is given up."""
+
+
+@dataclass(frozen=True)
+class Level:
+    """``asked`` have their gold plans and clips; imagined facts are vetoed where ``imagined`` is not; ``clips`` is the
+    number of clips that the level's own model is trained on."""
+
+    name: str
+    asked: tuple[Asked, ...]
+    imagined: bool = True
+    clips: int | None = None
+
+
+def levels(recipe: StudyRecipe, limit: int | None = None) -> list[Level]:
+    """All levels, each with ``recipe.n`` different captions, or ``limit``; raises :class:`UserError` for a level that
+    the world does not have."""
+    n = min(recipe.n, limit or recipe.n)
+    if recipe.factor == "telling":
+        return _tellings(recipe, n)
+    return [_level(recipe, level, n) for level in recipe.levels]
+
+
+def _level(recipe: StudyRecipe, level: int | str, n: int) -> Level:
+    name = str(level)
+    if recipe.factor == "events":
+        return Level(name, _drawn(_clips(replace_events(recipe, level)), n, name))
+    if recipe.factor == "actors":
+        return Level(name, _drawn(_clips(recipe.model_copy(update={"actors": (level,)})), n, name))
+    if recipe.factor == "frames":
+        return Level(name, _drawn(_clips(recipe.model_copy(update={"frames": level})), n, name))
+    if recipe.factor == "words":
+        wanted = _words(name)
+        return Level(name, _drawn(_clips(recipe), n, name, lambda one: len(one.prompt.split()) in wanted))
+    if recipe.factor == "imagination" and name not in (WITH, WITHOUT):
+        raise UserError(f"levels: {name!r}: imagination has {WITH} and {WITHOUT}")
+    clips = level if recipe.factor == "clips" and isinstance(level, int) else None
+    return Level(name, _drawn(_clips(recipe), n, name), imagined=name != WITHOUT, clips=clips)
+
+
+def replace_events(recipe: StudyRecipe, level: int | str) -> StudyRecipe:
+    """The recipe with that number of events."""
+    return recipe.model_copy(update={"events": (level,)})
+
+
+def _words(name: str) -> range:
+    found = re.fullmatch(r"(\d+)-(\d+)", name)
+    if found is None or int(found[1]) > int(found[2]):
+        raise UserError(f"levels: {name!r}: words are a range, 10-19")
+    return range(int(found[1]), int(found[2]) + 1)
+
+
+def _clips(recipe: StudyRecipe) -> Iterator[StageClip]:
+    """Clips of the split that has such numbers of events and actors, from the first one on."""
+    split = "test"
+    if recipe.events and min(recipe.events) not in SPLITS[split].events:
+        split = "more-events"
+    if recipe.actors and min(recipe.actors) not in SPLITS[split].actors:
+        split = "more-actors"
+    for number in count(recipe.first):
+        yield sample(
+            number,
+            split=split,
+            events=recipe.events,
+            actors=recipe.actors,
+            frames=recipe.frames,
+            ticks=recipe.ticks,
+        )
+
+
+def _drawn(
+    clips: Iterator[StageClip], n: int, level: str, fits: Callable[[Asked], bool] = lambda _: True
+) -> tuple[Asked, ...]:
+    """The first ``n`` that fit and whose caption no earlier one has."""
+    found: dict[str, Asked] = {}
+    useless = 0
+    for clip in clips:
+        one = Asked(clip.caption, clip.plan, clip.dsg, clip)
+        if one.prompt in found or not fits(one):
+            useless += 1
+            if useless > _PATIENCE:
+                raise UserError(f"level {level}: only {len(found)} captions found; ask for fewer with --limit")
+            continue
+        useless = 0
+        found[one.prompt] = one
+        if len(found) == n:
+            break
+    return tuple(found.values())
+
+
+# -- one script told in several ways -----------------------------------------------------------------------------------
+
+
+def _tellings(recipe: StudyRecipe, n: int) -> list[Level]:
+    """The same clips in every level: those of which each wanted telling was found."""
+    unknown = next((level for level in recipe.levels if level not in TELLINGS), None)
+    if unknown is not None:
+        raise UserError(f"levels: {unknown!r}: there are the tellings {', '.join(TELLINGS)}")
+    found: dict[str, dict[str, Asked]] = {str(level): {} for level in recipe.levels}
+    for clip in _clips(recipe):
+        told = [(name, _told(clip, name)) for name in found]
+        if all(one is not None and one.prompt not in found[name] for name, one in told):
+            for name, one in told:
+                assert one is not None
+                found[name][one.prompt] = one
+        if all(len(mine) == n for mine in found.values()):
+            break
+    return [Level(name, tuple(mine.values())) for name, mine in found.items()]
+
+
+def _told(clip: StageClip, name: str) -> Asked | None:
+    """The clip with a telling of that style, its events in order; or told plainly, but out of order."""
+    rng = Random(f"{clip.seed} {name}")
+    style = "plain" if name == OUT_OF_ORDER else name
+    for _ in range(_TRIES):
+        telling = tell(clip.script, clip.wording, style, rng)
+        if (OUT_OF_ORDER in telling.phrasing) == (name == OUT_OF_ORDER) and telling.words <= MAX_WORDS:
+            return _asked(clip, telling)
+    return None
+
+
+def _asked(clip: StageClip, telling: Telling) -> Asked:
+    plan = gold_plan(clip.script, telling.text, clip.wording)
+    graph = gold_dsg(clip.script, telling.text, clip.wording)
+    return Asked(telling.text, plan, graph, replace(clip, tellings=(telling,)))

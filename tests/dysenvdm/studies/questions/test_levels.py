@@ -1,0 +1,128 @@
+"""Levels of a study: the factor varies, nothing else does, and clips are those that no model has seen."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from dysenvdm.stage import sample
+from dysenvdm.stage.compositions import SPLITS
+from dysenvdm.studies.questions.levels import Level, levels
+from dysenvdm.studies.questions.recipe import StudyRecipe, load_study
+from dysenvdm.studies.questions.scenes import scene_parts, triplets
+from dysenvdm.training.shipped import shipped_recipes
+from planners.dsg import UserError
+
+SHIPPED = sorted(shipped_recipes("studies"))
+
+
+def recipe(**given: Any) -> StudyRecipe:
+    return StudyRecipe.model_validate({"question": "?", "planners": ["gold"], "n": 4, **given})
+
+
+def prompts(level: Level) -> list[str]:
+    return [one.prompt for one in level.asked]
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_every_recipe_that_ships_has_its_levels(name: str) -> None:
+    _, shipped = load_study(name)
+    found = levels(shipped, limit=2)
+    assert [level.name for level in found] == [str(level) for level in shipped.levels]
+    train = range(len(SPLITS["train"].seeds))
+    for level in found:
+        assert len({*prompts(level)}) == 2
+        for one in level.asked:
+            assert one.clip is not None
+            assert one.clip.seed not in train
+            assert one.gold_plan is not None
+            assert one.gold_plan.ticks == shipped.ticks
+            assert one.gold_plan.prompt == one.prompt == one.clip.caption
+
+
+def test_all_seven_questions_ship() -> None:
+    factors = {load_study(name)[1].factor for name in SHIPPED}
+    assert factors == {"planner", "events", "telling", "words", "actors", "frames", "clips", "imagination"}
+
+
+def test_events_and_actors_are_as_many_as_the_level_says() -> None:
+    for level in levels(recipe(factor="events", levels=[1, 6], frames=None, ticks=32)):
+        assert {len(one.gold_plan.events) for one in level.asked if one.gold_plan} == {int(level.name)}
+    for level in levels(recipe(factor="actors", levels=[2, 4], events=[3])):
+        clips = [one.clip for one in level.asked if one.clip]
+        assert {len(clip.script.roles) for clip in clips} == {int(level.name)}
+        assert {len(clip.script.acts) for clip in clips} == {3}
+
+
+def test_tellings_are_of_the_same_scripts_and_out_of_order_where_they_say_so() -> None:
+    found = {x.name: x for x in levels(recipe(factor="telling", levels=["plain", "terse", "out of order"], events=[3]))}
+    for plain, terse, other in zip(*(found[name].asked for name in ("plain", "terse", "out of order")), strict=True):
+        assert plain.clip is not None
+        assert terse.clip is not None
+        assert other.clip is not None
+        assert plain.clip.script == terse.clip.script == other.clip.script
+        assert plain.gold_plan is not None
+        assert other.gold_plan is not None
+        assert plain.gold_plan.events == other.gold_plan.events
+        assert "out of order" not in plain.clip.tellings[0].phrasing
+        assert "out of order" in other.clip.tellings[0].phrasing
+        assert terse.clip.tellings[0].style == "terse"
+
+
+def test_words_are_within_the_range_and_events_stay_as_many() -> None:
+    for level in levels(recipe(factor="words", levels=["10-15", "25-40"], events=[3])):
+        low, high = map(int, level.name.split("-"))
+        assert all(low <= len(prompt.split()) <= high for prompt in prompts(level))
+
+
+def test_length_is_in_frames() -> None:
+    for level in levels(recipe(factor="frames", levels=[16, 64], events=[2], ticks=32)):
+        assert {one.clip.frames for one in level.asked if one.clip} == {int(level.name)}
+
+
+def test_a_smaller_limit_has_the_first_captions() -> None:
+    many = recipe(factor="planner", levels=["all"], n=6)
+    assert prompts(levels(many, limit=3)[0]) == prompts(levels(many)[0])[:3]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"factor": "events", "levels": ["one"]}, "factor events has numbers"),
+        ({"factor": "events", "levels": [1, 1]}, "twice"),
+        ({"factor": "clips", "levels": [100]}, "training"),
+        ({"factor": "events", "levels": [1], "plans": ["events shown"]}, "no figure 'events shown'"),
+        ({"factor": "events", "levels": [1], "colour": "red"}, "colour"),
+    ],
+)
+def test_recipes_that_make_no_sense_are_refused(given: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        recipe(**given)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"factor": "events", "levels": [9]}, "events 9"),
+        ({"factor": "words", "levels": ["many"]}, "words are a range"),
+        ({"factor": "words", "levels": ["1-1"]}, "level 1-1: only 0 captions"),
+        ({"factor": "telling", "levels": ["sung"]}, "there are the tellings"),
+        ({"factor": "imagination", "levels": ["half"]}, "imagination has with and without"),
+    ],
+)
+def test_levels_that_the_world_does_not_have_are_named(
+    given: dict[str, Any], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dysenvdm.studies.questions.levels._PATIENCE", 50)
+    with pytest.raises(UserError, match=said):
+        levels(recipe(**given))
+
+
+def test_scene_figures_count_facts_once_and_copies_of_things_each() -> None:
+    gold = sample(3, split="test").dsg
+    assert scene_parts(gold, gold)["scene recall"] == (triplets(gold).total(),) * 2
+    stated = gold.veto(("imagined",))
+    parts = scene_parts(stated, gold)
+    assert parts["scene precision"][0] == parts["scene precision"][1]
+    assert parts["scene recall"][0] < parts["scene recall"][1]
