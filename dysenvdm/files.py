@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from planners.dsg import UserError
 
@@ -75,6 +76,16 @@ def check_parent(path: Path) -> None:
         raise UserError(f"{path}: the folder {str(path.parent)!r} does not exist; create it first (mkdir -p)")
     if not os.access(path.parent, os.W_OK):
         raise UserError(f"{path}: the folder {str(path.parent)!r} cannot be written to; choose another")
+
+
+def parsed_yaml(text: str) -> Any:
+    """YAML as plain data; raises :class:`ValueError` with one short line, also where PyYAML fails in other ways."""
+    import yaml
+
+    try:
+        return yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(" ".join(str(error).split())[:300]) from None
 
 
 def sha256(path: Path) -> str:

@@ -91,7 +91,7 @@ def _usual(said: dict[str, Any]) -> Usual:
 def _read(file: Path) -> dict[str, Any]:
     try:
         data = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{file}: cannot be read ({error}); save the pipeline again") from None
     if not isinstance(data, dict):
         raise UserError(f"{file}: cannot be read (not a JSON object); save the pipeline again")

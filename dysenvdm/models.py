@@ -108,7 +108,8 @@ def verify(path: Path) -> dict[str, str]:
     """Hash every file of a model folder and hold it against its manifest; returns file -> SHA-256.
 
     A user's own folder without a manifest is only hashed. Raises :class:`UserError` where a recorded file is missing,
-    changed or unrecorded, where weights are pickles only, and where a model of the store has no manifest.
+    changed or unrecorded, where weights are pickles only or no whole safetensors file, and where a model of the store
+    has no manifest.
     """
     files = {str(file.relative_to(path)): file for file in _files(path) if file.name != MANIFEST}
     _refuse_pickles(path, files)
@@ -116,6 +117,9 @@ def verify(path: Path) -> dict[str, str]:
     if not manifest.is_file():
         if path.parent in (CHECKPOINTS, home() / "models"):
             raise UserError(f"{manifest}: missing, so the weights cannot be checked; import the model again")
+        for file in files.values():
+            if file.suffix == ".safetensors":
+                shapes(file)
         return {name: sha256(file) for name, file in files.items() if file.suffix in PORTABLE}
     recorded = read_manifest(path)["files"]
     again = f"import it again: dysenvdm models import {path.name}"
@@ -123,7 +127,7 @@ def verify(path: Path) -> dict[str, str]:
         again = "install dysenvdm again"
     for name in sorted(recorded.keys() | files.keys()):
         if name not in files:
-            raise UserError(f"{path / name}: recorded in {MANIFEST} but missing; {again}")
+            raise UserError(f"{path / name[:200]}: recorded in {MANIFEST} but missing; {again}")
         if name not in recorded:
             raise UserError(f"{path / name}: not recorded in {MANIFEST}; remove the file or {again}")
     hashes = {name: sha256(file) for name, file in files.items()}
@@ -135,15 +139,27 @@ def verify(path: Path) -> dict[str, str]:
     return hashes
 
 
+def shapes(weights: Path) -> dict[str, tuple[int, ...]]:
+    """Shapes by name of a safetensors file, from its header; raises :class:`UserError` for a damaged file."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(weights, "np") as file:
+            return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118  (no dict)
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"{weights}: no whole safetensors file ({str(error)[:300]}); copy it again") from None
+
+
 def read_manifest(path: Path) -> dict[str, Any]:
     """The manifest of a model folder; raises :class:`UserError` where it is not one of ours."""
     try:
         data = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path / MANIFEST}: cannot be read ({error}); import the model again") from None
-    if not isinstance(data, dict) or data.get("format") != FORMAT or not isinstance(data.get("files"), dict):
+    files = data.get("files") if isinstance(data, dict) and data.get("format") == FORMAT else None
+    if not isinstance(files, dict) or not all(isinstance(f, dict) and "sha256" in f for f in files.values()):
         raise UserError(f"{path / MANIFEST}: not a {FORMAT} manifest; import the model again")
-    return data
+    return dict(data)
 
 
 def write_manifest(path: Path, *, source: str, licence: str) -> None:

@@ -110,7 +110,7 @@ class DysenVDMPipeline(DiffusionPipeline):
             raise UserError(f"{folder}: no model_index.json there; give the folder of a saved {cls.__name__}")
         try:
             saved = json.loads(index.read_text(encoding="utf-8")).get("_class_name")
-        except (ValueError, AttributeError) as error:
+        except (ValueError, AttributeError, RecursionError) as error:
             raise UserError(f"{index}: cannot be read ({error}); save the pipeline again") from None
         if saved != cls.__name__:
             raise UserError(f"{index}: holds a {saved}, not a {cls.__name__}; give the folder of one")

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from dysenvdm.files import folder_written_whole
-from dysenvdm.models import write_manifest
+from dysenvdm.models import shapes, write_manifest
 from planners.dsg import UserError
 
 NEEDED = {
@@ -132,7 +132,7 @@ def _read_config(part: Path) -> dict[str, Any]:
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path}: cannot be read ({error}); copy the folder again") from None
     if not isinstance(data, dict):
         raise UserError(f"{path}: not a JSON object; copy the folder again")
@@ -196,9 +196,9 @@ def _adapter(
 
     for part in WEIGHTS:
         weights = [path for name, path in files.items() if name.startswith(part) and name.endswith(".safetensors")]
-        shapes = {name: shape for path in weights for name, shape in _shapes(source / path)}
+        found = {name: shape for path in weights for name, shape in shapes(source / path).items()}
         if part == "unet":
-            of_unet = shapes
+            of_unet = found
     try:
         with torch.device("meta"):
             unet = UNet3DConditionModel.from_config(configs["unet"])
@@ -223,18 +223,6 @@ def _adapter(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         return SceneAdapter.for_unet(unet, width=width, layers=layers, heads=HEADS, site_heads=HEADS)
-
-
-def _shapes(weights: Path) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Names and shapes of a safetensors file, from its header; raises :class:`UserError` for a damaged file."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(weights, "pt") as file:
-            for name in file.keys():  # noqa: SIM118  (no dictionary)
-                yield name, tuple(file.get_slice(name).get_shape())
-    except (OSError, SafetensorError) as error:
-        raise UserError(f"{weights}: no whole safetensors file ({error}); copy it again") from None
 
 
 def _can_link(example: Path, folder: Path) -> bool:

@@ -118,7 +118,7 @@ class TextEncoder(ModelMixin):
         try:
             said = json.loads(path.read_text(encoding="utf-8"))
             name, wanted, max_tokens = said["store"], said["sha256"], int(said.get("max_tokens", MAX_TOKENS))
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise UserError(f"{path}: not a saved text encoder ({error!r}); save the pipeline again") from None
         store = locate(name)
         found = verify(store).get(WEIGHTS, "none")

@@ -91,11 +91,16 @@ def read_recipe(path: str | Path) -> dict[str, Any]:
     try:
         with av.open(str(path), metadata_errors="replace") as file:
             text = file.metadata.get("recipe")
-    except (FFmpegError, OSError) as error:
+    except (FFmpegError, OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read as a video ({error})") from None
     if text is None:
         raise UserError(f"{path}: carries no recipe; it was not written by dysenvdm or was re-encoded since")
-    recipe: dict[str, Any] = json.loads(text)
+    try:
+        recipe = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path}: the recipe that it carries is damaged ({error}); is there a copy?") from None
+    if not isinstance(recipe, dict):
+        raise UserError(f"{path}: the recipe that it carries is none; is there a copy?")
     return recipe
 
 

@@ -234,7 +234,7 @@ class DynamicSceneGraph(_Strict):
     @classmethod
     def _known_format(cls, data: Any) -> Any:
         if isinstance(data, dict) and data.get("format", FORMAT) != FORMAT:
-            raise ValueError(f"format {data['format']!r} is not known; this version reads {FORMAT!r}")
+            raise ValueError(f"format {str(data['format'])[:60]!r} is not known; this version reads {FORMAT!r}")
         return data
 
     @model_validator(mode="after")
@@ -270,7 +270,7 @@ class DynamicSceneGraph(_Strict):
         """Parse and validate; raises :class:`DSGError` with one line that begins with ``where``."""
         try:
             data = json.loads(text)
-        except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:
             raise DSGError(f"{where}: not valid JSON ({error})") from None
         if not isinstance(data, dict) or "format" not in data:
             raise DSGError(f'{where}: not a DSG file; it must be a JSON object with "format": "{FORMAT}"')
@@ -448,13 +448,18 @@ def tick_of_frame(frame: int, num_frames: int, ticks: int) -> int:
 
 
 def one_line(error: ValidationError) -> str:
-    """The first problem of a pydantic error as one line, ``facts[2].end: …``, and how many more there are."""
+    """The first problem of a pydantic error as one short line, ``facts[2].end: …``, and how many more there are."""
     problems = error.errors(include_url=False, include_input=False)
     first = problems[0]
     place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"]).lstrip(".")
-    message = first["msg"].removeprefix("Value error, ").replace("\n", " ")
+    place, message = _cut(place, 300), _cut(first["msg"].removeprefix("Value error, ").replace("\n", " "), 1000)
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     return f"{place}: {message}{more}" if place else f"{message}{more}"
+
+
+def _cut(text: str, length: int) -> str:
+    """Names in an error come from the file and may be of any length."""
+    return text if len(text) <= length else f"{text[:length]}…"
 
 
 def _unique_ids(objects: Sequence[SceneObject]) -> dict[str, SceneObject]:

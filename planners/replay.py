@@ -77,7 +77,11 @@ class Transcript(BaseModel):
             transcript = cls.model_validate(data)
         except ValidationError as error:
             raise UserError(f"{path}: {one_line(error)}") from None
-        if calls_sha256(transcript.calls) != transcript.sha256:
+        try:
+            found = calls_sha256(transcript.calls)
+        except UnicodeEncodeError as error:
+            raise UserError(f"{path}: holds half a character ({error}); plan anew") from None
+        if found != transcript.sha256:
             raise UserError(f"{path}: its calls do not have the recorded SHA-256, so it was changed; plan anew")
         return transcript
 

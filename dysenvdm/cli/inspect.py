@@ -72,7 +72,7 @@ def _rows(made: Made) -> list[tuple[str, str]]:
         weights = [f"{digest[:16]}… {file}" for file, digest in files.items() if file.endswith(".safetensors")]
         listed = [*weights, f"and {len(files) - len(weights)} small files (--json lists them)"]
         rows += [(f"weights of {name}" if i == 0 else "", line) for i, line in enumerate(listed)]
-    rows.append(("versions", ", ".join(f"{name} {number}" for name, number in made.told["versions"].items())))
+    rows.append(("versions", ", ".join(f"{name} {number}" for name, number in made.versions.items())))
     if origin.dsg is None:
         rows.append(("scene graph", "none"))
     return rows

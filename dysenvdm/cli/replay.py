@@ -166,7 +166,7 @@ def _differences(made: Made, weights: Mapping[str, Mapping[str, str]], now: Mapp
                 found = True
                 before, after = (hashes.get(file, "missing")[:16] for hashes in (recorded, files))
                 yield f"weights of {name}, {file}: {before} then, {after} now"
-    for name, version in made.told["versions"].items():
+    for name, version in made.versions.items():
         if now.get(name) != version:
             found = True
             yield f"{name}: {version} then, {now.get(name, 'missing')} now"

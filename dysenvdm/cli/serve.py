@@ -171,11 +171,11 @@ def _settings(config: Path | None, given: dict[str, Any]) -> Settings:
 def _read(config: Path | None) -> dict[str, Any]:
     if config is None:
         return {}
-    import yaml
+    from dysenvdm.files import parsed_yaml
 
     try:
-        data = yaml.safe_load(config.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        data = parsed_yaml(config.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
         raise UserError(f"{config}: cannot be read as YAML ({error})") from None
     if data is not None and not isinstance(data, dict):
         raise UserError(f"{config}: write NAME: VALUE lines")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -97,6 +98,8 @@ def examine(path: Path, alive: Callable[[], None] = lambda: None) -> Info:
 
     Raises :class:`UndecodableError`.
     """
+    if path.is_file() and _frames_told(path) > path.stat().st_size:
+        raise UndecodableError("its header tells of more frames than it has bytes")
     reader = _open(path)
     try:
         height, width = reader[0].shape[:2]
@@ -208,6 +211,16 @@ def _open(path: Path, width: int = -1, height: int = -1) -> Any:
         return reader
     except _errors():
         raise UndecodableError("no video can be read from it") from None
+
+
+def _frames_told(path: Path) -> int:
+    """How many frames the header tells of, 0 where it does not: decord makes room for as many before it looks."""
+    import av
+    from av.error import FFmpegError
+
+    with suppress(FFmpegError, OSError, ValueError, IndexError), av.open(str(path)) as file:
+        return file.streams.video[0].frames
+    return 0
 
 
 def _times(reader: Any) -> NDArray[np.float64]:

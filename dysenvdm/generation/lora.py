@@ -112,7 +112,7 @@ def _layers(file: Path, part: str | None, folder: Path) -> list[tuple[str | None
             raise ValueError(f"{others[0]} is no LoRA weight" if others else "there are no weights")
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise UserError(
-            f"{folder}: not a usable LoRA ({' '.join(str(error).split())}); train or save it anew"
+            f"{folder}: not a usable LoRA ({' '.join(str(error).split())[:300]}); train or save it anew"
         ) from None
     return layers
 

@@ -134,6 +134,7 @@ class Made:
     weights: dict[str, dict[str, str]]
     edit_of: tuple[str, DynamicSceneGraph] | None
     batch: Batch
+    versions: dict[str, str]
     told: dict[str, Any]
 
 
@@ -143,30 +144,44 @@ def read_made(file: Path) -> Made:
 
     told = _recipe(file)
     if told.get("format") != FORMAT:
-        raise UserError(f"{file}: not a {FORMAT} recipe; give a video that dysenvdm made")
+        said = f"its format is {str(told['format'])[:60]!r}" if "format" in told else "it has no format"
+        raise UserError(f"{file}: not a {FORMAT} recipe ({said}); give a video that this version of dysenvdm made")
     known = {name: told[name] for name in Settings.__dataclass_fields__ if name in told}
     try:
         settings = TypeAdapter(Settings).validate_python(known)
         weights = TypeAdapter(dict[str, dict[str, str]]).validate_python(told["weights"])
+        packages = TypeAdapter(dict[str, str]).validate_python(told["versions"])
         batch = TypeAdapter(Batch).validate_python(told.get("batch") or {})
         prompt, seed, edited = str(told["prompt"]), int(told["seed"]), told.get("edit_of")
-        origin = Origin(None, settings.planner, told.get("transcript_sha256"), told.get("degraded"))
+        _check_parts(settings)
+        transcript, degraded = (
+            TypeAdapter(str | None).validate_python(told.get(name)) for name in ("transcript_sha256", "degraded")
+        )
+        origin = Origin(None, settings.planner, transcript, degraded)
         original = None if edited is None else (str(edited["prompt"]), edited["dsg"])
     except ValidationError as error:
         raise UserError(f"{file}: its recipe cannot be used ({one_line(error)}); make the video again") from None
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{file}: its recipe cannot be used ({error!r}); make the video again") from None
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise UserError(f"{file}: its recipe cannot be used ({str(error)[:200]!r}); make the video again") from None
     if told.get("dsg") is not None:
         origin = replace(origin, dsg=DynamicSceneGraph.parse(told["dsg"], f"{file} dsg"))
     edit_of = original and (original[0], DynamicSceneGraph.parse(original[1], f"{file} edit_of"))
-    return Made(settings, prompt, seed, origin, weights, edit_of, batch, told)
+    return Made(settings, prompt, seed, origin, weights, edit_of, batch, packages, told)
+
+
+def _check_parts(settings: Settings) -> None:
+    """Raise KeyError or ValueError where the picture or a LoRA of a recipe is not told of in full."""
+    if settings.first_frame is not None:
+        str(settings.first_frame["sha256"])
+    for lora in settings.loras:
+        str(lora["name"]), float(lora["scale"])
 
 
 def _recipe(file: Path) -> dict[str, Any]:
     if file.suffix == ".json":
         try:
             data = json.loads(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise UserError(f"{file}: cannot be read as a recipe ({error})") from None
         return data if isinstance(data, dict) else {}
     from dysenvdm.video import read_recipe

@@ -14,7 +14,7 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from dysenvdm.data.section import DataSection, Section, StageSource
-from dysenvdm.files import written_whole
+from dysenvdm.files import parsed_yaml, written_whole
 from dysenvdm.training.sections import (
     DegradeSection,
     LogSection,
@@ -122,11 +122,11 @@ def read_recipe(path: str | Path, overrides: list[str], folder: str | None = Non
     """
     path = find_recipe(path, folder)
     try:
-        data = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        data = parsed_yaml(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
-    except yaml.YAMLError as error:
-        raise UserError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
+    except ValueError as error:
+        raise UserError(f"{path}: not valid YAML ({error})") from None
     if not isinstance(data, dict):
         raise UserError(f"{path}: a recipe is a YAML mapping with name, phase, run, model and train")
     _fill_deepspeed(data, path.parent)
@@ -141,12 +141,15 @@ def _fill_deepspeed(data: dict[str, Any], folder: Path) -> None:
     name = data.get("deepspeed")
     if not isinstance(name, str):
         return
+    path = folder / name
     try:
-        data["deepspeed"] = json.loads((folder / name).read_text(encoding="utf-8"))
+        if path.exists() and not path.is_file():
+            raise OSError(0, "no plain file")  # a device would be read without an end
+        data["deepspeed"] = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise UserError(f"deepspeed: {folder / name} cannot be read ({error.strerror})") from None
-    except ValueError as error:
-        raise UserError(f"deepspeed: {folder / name} is not valid JSON ({error})") from None
+        raise UserError(f"deepspeed: {str(path)[:300]} cannot be read ({error.strerror})") from None
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"deepspeed: {path} is not valid JSON ({error})") from None
 
 
 def validated(path: str | Path, data: dict[str, Any], schema: type[R]) -> R:
@@ -189,8 +192,8 @@ def _override(data: dict[str, Any], override: str) -> None:
     if not equals or not key:
         raise UserError(f"--set {override}: write it as key=value, for example train.lr=1e-4")
     try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
+        value = parsed_yaml(text)
+    except ValueError:
         raise UserError(f"--set {override}: the value is not valid YAML") from None
     if isinstance(value, str):  # YAML 1.1 reads 1e-4 as text; people mean the number
         with suppress(ValueError):

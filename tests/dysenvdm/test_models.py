@@ -94,6 +94,11 @@ def test_a_failed_import_keeps_the_old_model(folder: Path, store: Path, monkeypa
         (lambda p: (p / models.MANIFEST).unlink(), "cannot be checked"),
         (lambda p: (p / models.MANIFEST).write_text("{}"), "not a dysenvdm.model/1 manifest"),
         (lambda p: (p / models.MANIFEST).write_text("{"), "cannot be read"),
+        (lambda p: (p / models.MANIFEST).write_text("[" * 100_000), "cannot be read"),
+        (
+            lambda p: (p / models.MANIFEST).write_text('{"format": "dysenvdm.model/1", "files": {"config.json": 1}}'),
+            "not a dysenvdm.model/1 manifest",
+        ),
     ],
 )
 def test_verify_names_the_file_and_the_mend(folder: Path, harm: object, words: str) -> None:
@@ -117,6 +122,22 @@ def test_one_flipped_bit_of_the_weights_is_found(folder: Path) -> None:
 
 def test_a_users_own_folder_needs_no_manifest(folder: Path) -> None:
     assert set(models.verify(models.locate(str(folder)))) == {"config.json", "unet/model.safetensors"}
+
+
+def test_what_is_told_of_a_manifest_is_short_however_long_its_names(folder: Path) -> None:
+    path = models.import_model("mine", folder)
+    data = {"format": models.FORMAT, "files": {"!" * 100_000: {"sha256": ""}}}  # the first in order
+    (path / models.MANIFEST).write_text(json.dumps(data))
+    with pytest.raises(UserError, match=r"recorded in manifest\.json but missing") as caught:
+        models.verify(path)
+    assert len(str(caught.value)) < 2000
+
+
+def test_weights_that_were_cut_short_are_named_before_anything_loads_them(folder: Path) -> None:
+    path = folder / "unet/model.safetensors"
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(UserError, match=r"unet/model\.safetensors: no whole safetensors file .*copy it again"):
+        models.verify(folder)
 
 
 def test_pickles_only_are_refused(folder: Path, store: Path) -> None:

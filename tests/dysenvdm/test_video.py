@@ -73,6 +73,15 @@ def test_what_is_no_video_is_named(tmp_path: Path) -> None:
             read(tmp_path / "a.mp4")
 
 
+@pytest.mark.parametrize("recipe", [b'{"seed": 1[', b'["seed", 1]', b'{"seed":\xff1}', b'"111111111"'])
+def test_a_damaged_recipe_is_named(recipe: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    write_mp4(path, moving_square(2), 8, {"seed": 1})
+    path.write_bytes(path.read_bytes().replace(b'{"seed": 1}', recipe))
+    with pytest.raises(UserError, match=r"a\.mp4: (the recipe that it carries is|cannot be read as a video)"):
+        read_recipe(path)
+
+
 def test_a_video_without_a_recipe_says_so(tmp_path: Path) -> None:
     import av
 

@@ -153,12 +153,20 @@ def test_a_broken_rule_is_refused_at_its_place(path: str, value: Any, message: s
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "[1]", '{"ticks": 4}', "\udcff".encode("utf-8", "surrogatepass"), "[" * 100_000]
+    "text",
+    ["", "{", "[1]", '{"ticks": 4}', "\udcff".encode("utf-8", "surrogatepass"), "[" * 100_000, '{"a": ' + "1" * 5000],
 )
 def test_what_is_no_dsg_file_is_refused_in_one_line(text: str | bytes) -> None:
     with pytest.raises(DSGError, match=r"^f\.json: not ") as caught:
         DynamicSceneGraph.from_json(text, "f.json")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("change", [{"x" * 100_000: 1}, {"format": "y" * 100_000}, {"ticks": "z" * 100_000}])
+def test_what_is_told_of_a_file_is_short_however_long_its_names(change: dict[str, Any]) -> None:
+    with pytest.raises(DSGError) as caught:
+        DynamicSceneGraph.from_json(json.dumps({"format": "dysenvdm.dsg/1", "ticks": 4} | change), "f.json")
+    assert len(str(caught.value)) < 2000
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

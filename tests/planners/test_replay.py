@@ -164,6 +164,12 @@ def test_what_the_planner_would_not_ask_so_is_found(kept: Path, change: Any, wor
     assert words in str(caught.value)
 
 
+def test_half_a_character_in_a_reply_is_named(kept: Path) -> None:
+    edit(kept, lambda data: data["calls"][0].update(reply="\ud800"))
+    with pytest.raises(UserError, match=r"holds half a character .*plan anew"):
+        ReplayPlanner(kept)
+
+
 def test_another_prompt_and_other_ticks_are_refused(kept: Path) -> None:
     planner = ReplayPlanner(kept)
     with pytest.raises(UserError, match=r"is of the prompt 'A .*', not of 'A dog runs\.'"):

@@ -150,7 +150,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _check_fields(path: Path, data: dict[str, Any]) -> None:
     known = FIELDS["manifest"]
     for key in sorted(known.keys() ^ data.keys()):
-        raise BundleError(f"{path}: key {key!r} is {'missing' if key in known else 'unknown'}")
+        raise BundleError(f"{path}: key {key[:200]!r} is {'missing' if key in known else 'unknown'}")
     for key, check in known.items():
         if check(data[key]):
             continue

@@ -36,7 +36,7 @@ def read_text(key: str, path: Path) -> str:
 def parse_json(key: str, path: Path, text: str | bytes) -> Any:
     try:
         return json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{key}: {path} is not valid JSON ({error}); was it downloaded whole?") from None
 
 

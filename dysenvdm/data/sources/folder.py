@@ -92,7 +92,7 @@ def _listed(root: Path, name: str, annotations: Path) -> Found:
         except ValidationError as error:
             collector.reject(where, "bad annotation", one_line(error))
             continue
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             collector.reject(where, "bad annotation", f"not valid JSON ({error})")
             continue
         span = None if line.start is None or line.end is None else (line.start, line.end)

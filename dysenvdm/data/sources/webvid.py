@@ -71,7 +71,7 @@ def _layout(root: Path) -> Locate:
         for note in sorted(shard.glob("*.json")):
             try:
                 said = json.loads(note.read_bytes())
-            except ValueError:
+            except (ValueError, RecursionError):
                 continue  # its row will be reported without a file
             if isinstance(said, dict):
                 for name in ("videoid", "url"):

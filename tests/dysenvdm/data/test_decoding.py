@@ -178,6 +178,15 @@ def test_a_file_with_damaged_frames_is_refused(tmp_path: Path, make_video: MakeV
     assert left < 60
 
 
+def test_a_header_with_more_frames_than_bytes_never_reaches_the_decoder(tmp_path: Path, make_video: MakeVideo) -> None:
+    path = make_video(tmp_path / "a.mp4")
+    data = path.read_bytes()
+    count = data.index(b"stts") + 12  # of the first run of frames
+    path.write_bytes(data[:count] + b"\x7f\xff\xff\xff" + data[count + 4 :])
+    with pytest.raises(UndecodableError, match="more frames than it has bytes"):
+        examine(path)
+
+
 def test_a_file_that_is_gone_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(UndecodableError, match="gone"):
         decode(tmp_path / "gone.mp4", Info(9, 1, 8, 8), None, Sampling(4), (8, 8), 0)

@@ -40,6 +40,7 @@ def test_overrides_are_yaml_and_reach_every_depth() -> None:
         ("train.lr", "write it as key=value"),
         ("name.x=1", "name is not a section"),
         ("train.lr=[", "not valid YAML"),
+        ("deepspeed=/dev/zero", r"deepspeed: /dev/zero cannot be read \(no plain file\)"),
         ("deepspeed.gradient_clipping=1.0", "deepspeed.gradient_clipping.*train section"),
     ],
 )
