@@ -18,7 +18,8 @@ from dysenvdm.stage.referee import REFEREES, Referee
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 CHANGES = (
-    "generation.size=16", "generation.frames=8", "generation.steps=8", "generation.batch=1", "data.scenes.batch=2",
+    "generation.size=16", "data.size=16", "generation.frames=8", "data.frames=8",
+    "generation.steps=8", "generation.batch=1", "data.scenes.batch=2",
     "events=[1]", "actors=[1]",
 )  # fmt: skip
 VIDEOS = 5

@@ -115,7 +115,8 @@ def markdown(results: Mapping[str, Any]) -> str:
         ]
         lines += _table([group, "n", *map(_cell_text, labels), *bounds], rows)
     told = [row for row in results["significance"] if row["p_holm"] < 0.05]
-    about = f"Paired bootstrap over prompts (at least {LEAST_TESTED}), corrected by Holm's method for the pairs of planners."
+    least = f"at least {LEAST_TESTED} of them"
+    about = f"Paired bootstrap over prompts ({least}), corrected by Holm's method for the pairs of planners."
     lines += ["## Differences with p < 0.05", "", about, ""]
     differences = [
         [

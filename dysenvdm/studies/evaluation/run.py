@@ -9,14 +9,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from dysenvdm.data.section import StageSource
 from dysenvdm.files import check_parent, written_whole
 from dysenvdm.generation.loading import Weights, hashes, used_models
-from dysenvdm.generation.recipe import versions
+from dysenvdm.generation.recipe import Settings, versions
 from dysenvdm.metrics import Item, Material, Result, as_data, find, markdown, measure_all
 from dysenvdm.metrics.folders import probed
 from dysenvdm.metrics.registry import least_items
 from dysenvdm.metrics.registry import settings_of as settings_of_metric
 from dysenvdm.metrics.report import COLUMNS
+from dysenvdm.model_facts import facts
+from dysenvdm.stage.export import FPS
 from dysenvdm.studies.evaluation.cases import Benchmark, Case, read_benchmark
 from dysenvdm.studies.evaluation.making import make_videos, settings_of
 from dysenvdm.studies.evaluation.picture import draw
@@ -48,6 +51,7 @@ def evaluate(model: str, recipe: EvaluationRecipe, folder: Path, device: str, on
     another evaluation.
     """
     settings = settings_of(model, recipe)
+    _check_alike(settings, recipe)
     weights = hashes(used_models(model))
     _claim(folder, model, recipe, weights)
     benchmark = read_benchmark(recipe)
@@ -102,6 +106,26 @@ def _claim(folder: Path, model: str, recipe: EvaluationRecipe, weights: Weights)
     else:
         with written_whole(path) as temporary:
             temporary.write_text(json.dumps(mine, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _check_alike(settings: Settings, recipe: EvaluationRecipe) -> None:
+    """Raise :class:`UserError` where the videos would not be like the reference clips that they are compared with."""
+    if not any(find(name).needs & {"reference", "gold videos"} for name in recipe.metrics):
+        return
+    data, own = recipe.data, facts(settings.model)
+    width, height = settings.width or own.width, settings.height or own.height
+    rate = float(FPS) if isinstance(data.source, StageSource) else data.fps
+    pairs = {
+        "frames": (settings.frames, data.frames),
+        "size": (f"{width}x{height}", f"{data.size}x{data.size}"),
+        "fps": (settings.fps, settings.fps if rate is None else rate),
+    }
+    for key, (made, reference) in pairs.items():
+        if made != reference:
+            raise UserError(
+                f"generation.{key}: {made}, but the reference clips have {reference}; make them alike with "
+                f"--set generation.{key}=… or --set data.{key}=…"
+            )
 
 
 def _check_reference(benchmark: Benchmark, recipe: EvaluationRecipe) -> None:

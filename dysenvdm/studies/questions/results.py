@@ -111,9 +111,9 @@ def gains(recipe: StudyRecipe, found: Sequence[Row]) -> list[Gain]:
             for row, other, than in wanted
             if name in row.results and name in other.results and (told := _difference(row, other, name)) is not None
         ]
-        corrected = holm([told[3] for _, _, (_, told) in mine])
-        for (row, than, (n, told)), p in zip(mine, corrected, strict=True):
-            tested.append(Gain(row.level, row.planner, than, name, n, *told, p_holm=p))
+        corrected = holm([gap[3] for _, _, (_, gap) in mine])
+        for (row, than, (n, gap)), p in zip(mine, corrected, strict=True):
+            tested.append(Gain(row.level, row.planner, than, name, n, *gap, p_holm=p))
     return tested
 
 

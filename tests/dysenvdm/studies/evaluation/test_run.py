@@ -20,8 +20,8 @@ from dysenvdm.video import read_recipe, write_mp4
 from planners.dsg import UserError
 
 CHANGES = [
-    "generation.size=16", "generation.frames=8", "generation.steps=2", "generation.batch=2", "data.frames=16",
-    "data.scenes.batch=2", "events=[1]", "actors=[1]",
+    "generation.size=16", "generation.frames=8", "generation.steps=2", "generation.batch=2",
+    "data.frames=8", "data.size=16", "data.scenes.batch=2", "events=[1]", "actors=[1]",
 ]  # fmt: skip
 
 
@@ -120,7 +120,7 @@ def test_a_data_set_of_videos_is_asked_in_its_order_and_is_the_reference(
             "name": "mine",
             "data": {
                 "source": {"kind": "folder", "root": str(clips), "validation_share": 0.01},
-                "frames": 8, "size": 32, "fps": 8, "workers": 0, "examined": str(tmp_path / "examined.jsonl.gz"),
+                "frames": 8, "size": 16, "fps": 8, "workers": 0, "examined": str(tmp_path / "examined.jsonl.gz"),
                 "scenes": {"from": "none"},
             },
             "split": "trained",
@@ -142,3 +142,19 @@ def test_a_data_set_of_videos_is_asked_in_its_order_and_is_the_reference(
     with pytest.raises(UserError, match=r"fvd-stage: needs at least 3 reference clips, the data has 2 \(1 undec"):
         changed = load_recipe(recipe, ["metrics.fvd-stage.clips=3"], None)
         run.evaluate(model, changed, tmp_path / "out", "cpu", lambda *_: None)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("generation.size=32", "generation.size: 32x32, but the reference clips have 16x16"),
+        ("generation.frames=16", "generation.frames: 16, but the reference clips have 8"),
+        ("generation.fps=4", "generation.fps: 4, but the reference clips have 8.0"),
+    ],
+)
+def test_videos_unlike_their_reference_are_refused_before_they_are_made(
+    model: str, changes: list[str], tmp_path: Path, change: str, message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        evaluated(model, [*changes, change], tmp_path / "out", 2)
+    assert not (tmp_path / "out").exists()
