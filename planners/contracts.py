@@ -87,6 +87,12 @@ class Planner(Protocol):
         ...
 
 
+def seed_matters(planner: Planner) -> bool:
+    """Whether plans may depend on the seed: they may unless the planner's attribute of this name says no. Prompts with
+    different seeds can be planned in one batch where they do not."""
+    return bool(getattr(planner, "seed_matters", True))
+
+
 def check_prompts(prompts: Sequence[str], ticks: int) -> None:
     """Raise :class:`UserError` for the first prompt without words, too long or not Unicode, and for no ticks."""
     if ticks < 1:

@@ -36,7 +36,7 @@ from planners.event_conversion import convert
 from planners.plan_assembly import Action, Cast, build_plan, cast_actions, phrases, retellings
 from planners.questions import Question, ask
 from planners.scene_imagination import SceneExample, Vocabulary, polish_question, window_question
-from planners.selection import Choice, Selector, StructureSelector
+from planners.selection import BY_PROMPT, Choice, Selector, StructureSelector
 
 __all__ = ["DysenPlanner", "PlanResult", "demonstrated"]
 
@@ -106,6 +106,11 @@ class DysenPlanner:
         self.temperature = temperature
         self.pool = demonstrations() if pool is None else tuple(pool)
         self.selector: Selector = StructureSelector() if selector is None else selector
+
+    @property
+    def seed_matters(self) -> bool:
+        """Nothing is drawn where the likeliest words are taken, and examples are chosen by the prompt alone."""
+        return self.temperature > 0 or not isinstance(self.selector, BY_PROMPT)
 
     def plan(
         self, prompts: Sequence[str], *, ticks: int, seed: int, on_progress: Progress | None = None

@@ -135,6 +135,8 @@ class ReplayPlanner:
         self.where = str(transcript)
         self.transcript = Transcript.load(transcript)
 
+    seed_matters = False
+
     def plan(
         self, prompts: Sequence[str], *, ticks: int, seed: int, on_progress: Progress | None = None
     ) -> list[PlanResult]:

@@ -129,6 +129,10 @@ class PolicySelector:
         return [best(row.tolist(), choice.count) for row in questions @ pool.T]
 
 
+BY_PROMPT = (FixedSelector, StructureSelector, NearestSelector, PolicySelector)
+"""The strategies that no seed decides."""
+
+
 def best(scores: Sequence[float], count: int) -> list[int]:
     """The places of the ``count`` highest scores, the highest last; of equal ones the first counts as higher."""
     return sorted(range(len(scores)), key=scores.__getitem__, reverse=True)[:count][::-1]

@@ -28,6 +28,8 @@ class RulesPlanner:
     def __init__(self) -> None:
         self.nlp = load_model()
 
+    seed_matters = False
+
     def plan(
         self, prompts: Sequence[str], *, ticks: int, seed: int, on_progress: Progress | None = None
     ) -> list[PlanResult]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dysenvdm.models import PLANNER_MODEL, locate
+from planners.contracts import seed_matters
 from planners.dsg import UserError
 from planners.plugins import get_planner
 from serving import offers
@@ -29,7 +30,8 @@ LOCAL = ("smollm2", "vllm")
 
 
 class PlannerWorker(Worker):
-    """Plans all that waits at once: prompts of one planner, number of ticks and seed in one call of the planner."""
+    """Plans all that waits at once: prompts of one planner and number of ticks in one call of the planner, and of one
+    seed where that decides anything."""
 
     stage = Stage.PLAN
     role = "planner"
@@ -67,25 +69,32 @@ class PlannerWorker(Worker):
             engine.wake()
 
     def work(self, held: Holding) -> None:
-        def alike(job: Job) -> tuple[str, int, int]:
-            return job.request["planner"], job.request["ticks"], job.request["seed"]
+        def alike(job: Job) -> tuple[str, int]:
+            return job.request["planner"], job.request["ticks"]
 
-        for (name, ticks, seed), group in groupby(sorted(held.alive(), key=alike), alike):
+        for (name, ticks), group in groupby(sorted(held.alive(), key=alike), alike):
             jobs = list(group)
             if name not in self._offers:
                 for job in jobs:
                     held.fail(job.id, job_error("unknown_planner", f"planner {name!r}: this server has it no more"))
                 continue
-            self._plan(held, jobs, name, ticks, seed)
+            self._plan(held, jobs, name, ticks)
 
-    def _plan(self, held: Holding, jobs: Sequence[Job], name: str, ticks: int, seed: int) -> None:
+    def _plan(self, held: Holding, jobs: Sequence[Job], name: str, ticks: int) -> None:
         try:
             planner = self.ready(held, name, len(jobs))
+            if len({_seed(job) for job in jobs}) > 1 and seed_matters(planner):
+                for _, group in groupby(sorted(jobs, key=_seed), _seed):
+                    self._plan(held, list(group), name, ticks)
+                return
             gauge = self.place.gauge
             gauge.reset_peak()
             before = gauge.held()
             results = planner.plan(
-                [_prompt(job) for job in jobs], ticks=ticks, seed=seed, on_progress=self._reporter(held, jobs)
+                [_prompt(job) for job in jobs],
+                ticks=ticks,
+                seed=_seed(jobs[0]),
+                on_progress=self._reporter(held, jobs),
             )
             self.measure_work(name, len(jobs), before)
         except (Stopped, Unloaded):
@@ -93,7 +102,7 @@ class PlannerWorker(Worker):
         except Exception as error:  # a planner may be anybody's plugin
             if not isinstance(error, UserError):
                 self.say_trouble(f"planner {name}", error)
-            self._failed(held, jobs, name, ticks, seed, error)
+            self._failed(held, jobs, name, ticks, error)
             return
         for job, result in zip(jobs, results, strict=True):
             if not result.stages:
@@ -101,13 +110,13 @@ class PlannerWorker(Worker):
             else:
                 held.planned(job.id, result.dsg.to_dict(), _about(name, result))
 
-    def _failed(self, held: Holding, jobs: Sequence[Job], name: str, ticks: int, seed: int, error: Exception) -> None:
+    def _failed(self, held: Holding, jobs: Sequence[Job], name: str, ticks: int, error: Exception) -> None:
         """One prompt that cannot be planned fails alone: the others are planned without it."""
         alive = {job.id for job in held.alive()}
         jobs = [job for job in jobs if job.id in alive]
         if len(jobs) > 1 and name in self._loaded:
             for job in jobs:
-                self._plan(held, [job], name, ticks, seed)
+                self._plan(held, [job], name, ticks)
         else:
             for job in jobs:
                 held.fail(job.id, job_error("planner_failed", error))
@@ -136,6 +145,10 @@ def planner_folders(name: str, options: Any) -> list[Path]:
 
 def _prompt(job: Job) -> str:
     return str(job.request["prompt"])
+
+
+def _seed(job: Job) -> int:
+    return int(job.request["seed"])
 
 
 def _about(name: str, result: PlanResult) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from planners.contracts import PlanResult
+from planners.contracts import PlanResult, seed_matters
 from planners.demonstrations import Demonstration, demonstrations
 from planners.dsg import STATED, UserError
 from planners.dysen import DysenPlanner, demonstrated, scene_example
@@ -16,6 +16,7 @@ from planners.engines import Request, TooLongError
 from planners.event_conversion import convert
 from planners.replay import ReplayEngine, Transcript
 from planners.scene_imagination import enriched_example
+from planners.selection import RandomSelector
 
 PROMPTS = [example.prompt for example in demonstrations()]
 BIRD, CHEF, GOAT = (next(prompt for prompt in PROMPTS if word in prompt) for word in ("bird", "chef", "goat"))
@@ -70,6 +71,18 @@ def test_lockstep_equals_one_by_one_with_one_engine_call_per_step(oracle: Callab
     assert all(same(a, DysenPlanner(oracle()).plan([a.prompt], ticks=6, seed=0)[0]) for a in together)
     segments = max(len(result.stages["converted"].segments()) for result in together)
     assert len(engine.batches) == 5 + segments + 1
+
+
+def test_the_seed_decides_nothing_where_the_planner_says_so(oracle: Callable[..., Any]) -> None:
+    greedy = DysenPlanner(oracle())
+    assert not seed_matters(greedy)
+    [one], [other] = (greedy.plan([BIRD], ticks=6, seed=seed) for seed in (0, 7))
+    assert same(one, other)
+    assert seed_matters(DysenPlanner(oracle(), temperature=0.5))
+    drawn = DysenPlanner(oracle(), selector=RandomSelector())
+    assert seed_matters(drawn)
+    [one], [other] = (drawn.plan([BIRD], ticks=6, seed=seed) for seed in (0, 7))
+    assert one.transcript_sha256 != other.transcript_sha256
 
 
 def test_the_transcript_holds_every_request(oracle: Callable[..., Any]) -> None:

@@ -72,6 +72,16 @@ def test_all_that_waits_is_planned_in_one_call_per_ticks_and_seed(
         assert (done.plan["planner"], done.plan["degraded"], done.plan["strategy"]) == ("rules", None, "structure")
 
 
+def test_seeds_that_decide_nothing_keep_nobody_apart(
+    workplace: Make, ask_plan: Ask, jobs: JobStore, planner: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(planner, "seed_matters", False, raising=False)
+    asked = [ask_plan(f"prompt {number}", seed=number, ticks=8 - number // 2) for number in range(3)]
+    assert PlannerWorker(workplace()).turn()
+    assert sorted(planner.calls) == [(["prompt 0", "prompt 1"], 8, 0), (["prompt 2"], 7, 2)]
+    assert {now(jobs, job).status for job in asked} == {Status.COMPLETED}
+
+
 def test_a_planned_video_waits_for_its_generator(workplace: Make, ask: Ask, jobs: JobStore, planner: Scripted) -> None:
     job = ask("a dog runs", dsg=None, planner="rules", ticks=2)
     PlannerWorker(workplace()).turn()
