@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import settings
 
+from tests.browser import chromium  # noqa: F401  (a fixture, here so that there is one of it)
+
 if TYPE_CHECKING:
     from dysenvdm.pipeline import DysenVDMPipeline
 

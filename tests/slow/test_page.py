@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from tests.serving.page.conftest import chromium, visit  # noqa: F401  (fixtures)
+from tests.serving.page.conftest import visit  # noqa: F401  (a fixture)
 from tests.serving.page.driving import from_plan, prompt_box, until, videos
 from tests.slow.test_serving import Server
 

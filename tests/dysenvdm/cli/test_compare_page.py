@@ -12,7 +12,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from dysenvdm.studies.comparison import Comparison, VideoOptions, prompt_view, run
-from tests.serving.page.conftest import chromium, visit  # noqa: F401  (fixtures)
+from tests.serving.page.conftest import visit  # noqa: F401  (a fixture)
 from tests.serving.page.driving import until
 
 HOSTILE = (

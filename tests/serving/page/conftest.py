@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
-import shutil
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -15,7 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 import uvicorn
 from PIL import Image
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page
 
 from serving.app import UVICORN, create_app
 from serving.results import Results
@@ -24,32 +22,8 @@ from serving.store import open_store
 from tests.serving.page.driving import PATIENCE_SECONDS
 from tests.serving.page.worker import FakeWorker
 
-CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-FLAGS = [
-    # Nothing outside is looked up, whatever the browser would like to know.
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-domain-reliability",
-    "--no-first-run",
-    "--disable-gpu",
-    "--autoplay-policy=no-user-gesture-required",
-]
 DESKTOP = {"width": 1280, "height": 900}
 PHONE = {"width": 360, "height": 740}
-
-
-@pytest.fixture(scope="session")
-def chromium() -> Iterator[Browser]:
-    if CHROMIUM is None:
-        pytest.skip("no Chromium here: install Debian's chromium, or set CHROMIUM to one")
-    expect.set_options(timeout=PATIENCE_SECONDS * 1000)
-    root = ["--no-sandbox"] if os.geteuid() == 0 else []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS, *root])
-        yield browser
-        browser.close()
 
 
 @dataclass

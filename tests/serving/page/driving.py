@@ -8,8 +8,9 @@ from typing import Any
 
 from playwright.sync_api import Page, expect
 
+from tests.browser import PATIENCE_SECONDS
+
 PROMPT = "A girl walks to the box, then she jumps over it while a dog runs to the left."
-PATIENCE_SECONDS = 60.0
 
 
 def until(true: Callable[[], Any], page: Page) -> None:

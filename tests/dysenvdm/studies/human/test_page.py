@@ -19,7 +19,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from dysenvdm.studies.human.create import Created
 from dysenvdm.studies.human.files import QUESTIONS, Key, read
 from dysenvdm.studies.human.score import read_ratings, score
-from tests.serving.page.conftest import DESKTOP, PHONE, chromium  # noqa: F401  (fixture)
+from tests.serving.page.conftest import DESKTOP, PHONE
 from tests.serving.page.driving import until
 
 Study = Callable[..., Created]
@@ -28,7 +28,7 @@ SHOTS = os.environ.get("DYSENVDM_SHOTS")
 
 
 @pytest.fixture
-def visit(chromium: Browser) -> Any:  # noqa: F811
+def visit(chromium: Browser) -> Any:
     """Opens a file in a browser of its own; no console error may be there, and no request but for files beside it."""
     contexts: list[BrowserContext] = []
     errors: list[str] = []
@@ -190,7 +190,7 @@ def test_it_is_accessible_in_light_and_dark_and_fits_a_phone(study: Study, visit
     shot(page, f"pair-phone-{scheme}")
 
 
-def test_a_browser_that_keeps_nothing_says_so(study: Study, visit: Open, chromium: Browser) -> None:  # noqa: F811
+def test_a_browser_that_keeps_nothing_says_so(study: Study, visit: Open, chromium: Browser) -> None:
     made = study()
     context = chromium.new_context(offline=True)
     context.add_init_script("Object.defineProperty(window, 'localStorage', { get() { throw new Error('no'); } });")
