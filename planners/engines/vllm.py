@@ -58,6 +58,32 @@ _living: weakref.WeakSet[Any] = weakref.WeakSet()
 """Engines of this process: the end of one takes from all others what they share."""
 
 
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """An interrupt within the block ends it, or is raised at its end where Python had to ignore it.
+
+    An exception in a finalizer is dropped, and thousands of them run while torch and vLLM are imported.
+    """
+    ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    if ignored or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    pressed = False
+
+    def note(number: int, frame: FrameType | None) -> None:
+        nonlocal pressed
+        pressed = True
+        signal.default_int_handler(number, frame)
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if pressed:
+            raise KeyboardInterrupt
+
+
 class VLLMEngine:
     """An :class:`planners.engines.Engine` on a transformers folder with a causal language model, run by vLLM.
 
@@ -75,6 +101,7 @@ class VLLMEngine:
     # Sums of a batch are rounded otherwise than those of a single prompt: a seed alone does not decide the reply.
     capabilities = Capabilities(constrained=True, batched=True, seeded=False, local=True)
 
+    @_interruptible()
     def __init__(
         self,
         model: str | os.PathLike[str] | None = None,
@@ -140,6 +167,7 @@ class VLLMEngine:
             self.close()
             raise
 
+    @_interruptible()
     def generate(self, requests: Sequence[Request]) -> list[Reply]:
         """Answer all requests as one batch, in order.
 
@@ -398,38 +426,13 @@ def _shut_down(held: list[Any]) -> None:
 
 
 @contextmanager
-def _interruptible() -> Iterator[None]:
-    """An interrupt within the block ends it, or is raised at its end where Python had to ignore it.
-
-    An exception in a finalizer is dropped, and thousands of them run while vLLM is imported.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    pressed = False
-
-    def note(number: int, frame: FrameType | None) -> None:
-        nonlocal pressed
-        pressed = True
-        signal.default_int_handler(number, frame)
-
-    before = signal.signal(signal.SIGINT, note)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-        if pressed:
-            raise KeyboardInterrupt
-
-
-@contextmanager
 def _contained() -> Iterator[None]:
     """Undo what vLLM's start does to the process: warnings, threads of torch, libraries for child processes."""
     import torch
 
     set_num_threads, preloaded = torch.set_num_threads, os.environ.get("LD_PRELOAD")
     try:
-        with _interruptible(), warnings.catch_warnings():
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
