@@ -49,10 +49,8 @@ CHROMIUM_FLAGS = (
     "--disable-domain-reliability",
     "--no-first-run",
     "--disable-gpu",
-    "--no-sandbox",
 )
-"""A browser's own errands are not the page's, whose requests are looked at one by one. Where this runs, inside of the
-namespace, no sandbox can be made."""
+"""A browser's own errands are not the page's, whose requests are looked at one by one."""
 PATIENCE = 900
 DYSENVDM = (sys.executable, "-c", "from dysenvdm.cli.main import main; main()")
 ROOT = Path(__file__).parents[1]
@@ -80,7 +78,8 @@ def use_the_page(folder: Path) -> None:
     from playwright.sync_api import expect, sync_playwright
 
     with served(folder) as address, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=_chromium(), args=list(CHROMIUM_FLAGS))
+        flags = [*CHROMIUM_FLAGS, "--no-sandbox"]  # inside of the namespace none can be made
+        browser = playwright.chromium.launch(executable_path=_chromium(), args=flags)
         page, asked = browser.new_page(), set[str]()
         page.on("request", lambda request: asked.add(request.url))
         expect.set_options(timeout=PATIENCE * 1000)

@@ -14,17 +14,6 @@ if TYPE_CHECKING:
 
 PATIENCE_SECONDS = 60.0
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-FLAGS = [
-    # Nothing outside is looked up, whatever the browser would like to know.
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-domain-reliability",
-    "--no-first-run",
-    "--disable-gpu",
-    "--autoplay-policy=no-user-gesture-required",
-]
 
 
 @pytest.fixture(scope="session")
@@ -33,9 +22,12 @@ def chromium() -> Iterator[Browser]:
         pytest.skip("no Chromium here: install Debian's chromium, or set CHROMIUM to one")
     from playwright.sync_api import expect, sync_playwright
 
+    from benchmarks.no_network import CHROMIUM_FLAGS
+
     expect.set_options(timeout=PATIENCE_SECONDS * 1000)
+    flags = [*CHROMIUM_FLAGS, "--autoplay-policy=no-user-gesture-required"]
     root = ["--no-sandbox"] if os.geteuid() == 0 else []
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS, *root])
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*flags, *root])
         yield browser
         browser.close()
