@@ -28,8 +28,6 @@ UNLOADED = 3
 """Exit status of a worker that ended to give its memory back, and is to be started anew."""
 GRACE_SECONDS = 5.0
 """How long what is under way may take to stop; after that it is given back, and the process ends in the middle."""
-NICENESS = 5
-"""Of workers that compute on the CPU: the API, which needs little, answers while they do."""
 _PR_SET_PDEATHSIG = 1
 
 
@@ -99,8 +97,6 @@ def run_worker(order: Order) -> int:
 
     assert order.device is not None
     settings, device = order.settings, order.device
-    if device.kind == "cpu":
-        os.nice(NICENESS)
     party = f"{order.role}-{order.number}-{order.parent}"
     store = open_store(settings)
     place = Workplace(
