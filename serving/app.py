@@ -97,7 +97,7 @@ def choices(settings: Settings) -> Choices:
     return Choices(planners, models, settings.limits)
 
 
-def _token(
+async def _token(
     _: Annotated[object, Depends(HTTPBearer(auto_error=False, description="one of the server's tokens"))],
 ) -> None:
     """For the OpenAPI document; the gate has checked the token before any route is looked for."""

@@ -37,12 +37,14 @@ class Context:
     streams: dict[str, int] = field(default_factory=dict)
 
 
-def _context(request: Request) -> Context:
+# Coroutines, for FastAPI sends every other dependency through a thread, there and back: on a machine whose processors
+# are at work each time is a wait of milliseconds.
+async def _context(request: Request) -> Context:
     context: Context = request.app.state.context
     return context
 
 
-def _caller(request: Request) -> Caller:
+async def _caller(request: Request) -> Caller:
     caller: Caller = request.state.caller
     return caller
 
