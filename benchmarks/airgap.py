@@ -113,12 +113,13 @@ class Closed:
         return done
 
 
-def create(report: Report, folder: Path, extras: list[str]) -> Path:
+def create(report: Report, folder: Path, extras: list[str], requirements: list[Path]) -> Path:
     """The real bundle of this machine with its key pair; its size by kind of file."""
     command = [str(Path(sys.executable).with_name("dysenvdm"))]
     if not (folder / "lab.key").exists():
         subprocess.run([*command, "bundle", "key", str(folder / "lab.key")], check=True)
     words = [word for extra in extras for word in ("--extra", extra)]
+    words += [word for path in requirements for word in ("--requirements", str(path))]
     with timed(report, "create (pip's cache as it is)"):
         subprocess.run(
             [*command, "bundle", "create", "-o", str(folder / "bundle"), "--key", str(folder / "lab.key"), *words],
@@ -235,6 +236,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--bundle", type=Path, help="a finished bundle instead of a new one")
     parser.add_argument("--key", type=Path, help="the public key of --bundle")
     parser.add_argument("--extra", action="append", default=[], help="an extra to bring; repeat it")
+    parser.add_argument("--requirements", action="append", default=[], type=Path, help="packages as listed in a file")
     parser.add_argument("--only", action="append", choices=STEPS, help="a step to run; repeat it; default: all")
     parser.add_argument("--flips", type=int, default=200)
     parser.add_argument("--kills", type=int, default=20)
@@ -256,7 +258,7 @@ def run_steps(report: Report, given: argparse.Namespace, folder: Path) -> None:
     if bundle is None:
         bundle, key = folder / "bundle", folder / "lab.pub"
         if "create" in steps or not bundle.exists():
-            create(report, folder, given.extra)
+            create(report, folder, given.extra, given.requirements)
     bundle = bundle.absolute()
     for kind, size in sizes(read_manifest(bundle)).items():
         report.row(f"size: {kind}", f"{size / 2**20:.1f} MiB")

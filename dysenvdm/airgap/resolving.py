@@ -12,7 +12,10 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
+
+from packaging.utils import canonicalize_name
 
 from dysenvdm.files import sha256, written_whole
 from planners.dsg import UserError
@@ -25,12 +28,16 @@ BUILT_HERE = {"train": ("deepspeed",), "dev": ("deepspeed",)}
 
 @dataclass(frozen=True)
 class Wanted:
-    """What to resolve: extras, the Python ("3.11") and platforms of the target (none: this machine's), the pins."""
+    """What to resolve: extras, the Python ("3.11") and platforms of the target (none: this machine's), the pins.
+
+    ``listed`` are files of requirements whose packages come as they are listed, without what these ask for in turn.
+    """
 
     extras: tuple[str, ...]
     python: str
     platforms: tuple[str, ...]
     constraints: Path | None
+    listed: tuple[Path, ...] = ()
 
     @property
     def native(self) -> bool:
@@ -90,22 +97,40 @@ def build_own_wheel(tree: Path, folder: Path) -> Path:
 
 
 def resolve(wheel: Path, wanted: Wanted, notes: Path, find_links: Sequence[Path] = ()) -> list[Artifact]:
-    """All files that the wheel with these extras needs, itself left out, as pip's resolver finds them.
+    """All files that the wheel with these extras needs, itself left out, and those listed, as pip resolves them.
 
-    The answer is kept in ``notes``, and read from there by the next call. Raises :class:`UserError`.
+    The answer is kept in ``notes``, and read from there by the next call. Raises :class:`UserError`, also where a list
+    asks for another version than the extras.
     """
     if not notes.is_file():
-        with tempfile.TemporaryDirectory() as nowhere, written_whole(notes) as report:
-            command = ["install", "--dry-run", "--ignore-installed", "--report", str(report)]
-            command += ["--target", nowhere, *wanted.pip_target()] if not wanted.native else ["--no-build-isolation"]
-            command += ["--constraint", str(wanted.constraints)] if wanted.constraints else []
-            for folder in find_links:
-                command += ["--find-links", str(folder)]
-            extras = f"[{','.join(wanted.extras)}]" if wanted.extras else ""
-            pip([*command, f"dysenvdm{extras} @ {wheel.resolve().as_uri()}"])
-    items = json.loads(notes.read_text(encoding="utf-8"))["install"]
-    found = [_artifact(item) for item in items]
-    return sorted((item for item in found if item.file_name != wheel.name), key=lambda item: item.name.lower())
+        extras = f"[{','.join(wanted.extras)}]" if wanted.extras else ""
+        items = _pip_report([f"dysenvdm{extras} @ {wheel.resolve().as_uri()}"], wanted, find_links)
+        for path in wanted.listed:
+            items += _pip_report(["--no-deps", "--requirement", str(path)], wanted, find_links)
+        with written_whole(notes) as fresh:
+            fresh.write_text(json.dumps(items), encoding="utf-8")
+    found: dict[str, Artifact] = {}
+    for item in json.loads(notes.read_text(encoding="utf-8")):
+        artifact = _artifact(item)
+        other = found.setdefault(canonicalize_name(artifact.name), artifact)
+        if other.version != artifact.version:
+            raise UserError(
+                f"{artifact.name}: the extras take {other.version}, a list {artifact.version}; pin it in --constraints"
+            )
+    return sorted((item for item in found.values() if item.file_name != wheel.name), key=lambda item: item.name.lower())
+
+
+def _pip_report(asked: Sequence[str], wanted: Wanted, find_links: Sequence[Path]) -> list[Any]:
+    """What pip would install, item by item, with the metadata that the rest needs."""
+    with tempfile.TemporaryDirectory() as nowhere:
+        report = Path(nowhere, "report.json")
+        command = ["install", "--dry-run", "--ignore-installed", "--report", str(report)]
+        command += ["--target", nowhere, *wanted.pip_target()] if not wanted.native else ["--no-build-isolation"]
+        command += ["--constraint", str(wanted.constraints)] if wanted.constraints else []
+        for folder in find_links:
+            command += ["--find-links", str(folder)]
+        pip([*command, *asked])
+        return list(json.loads(report.read_text(encoding="utf-8"))["install"])
 
 
 def _artifact(item: dict[str, dict[str, object]]) -> Artifact:

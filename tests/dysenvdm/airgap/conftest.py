@@ -89,6 +89,7 @@ def offline_pip(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     folder = tmp_path_factory.mktemp("links")
     write_wheel(folder, "tiny-part", "1.0", {"tiny_part.py": b"VALUE = 1\n"})
     write_wheel(folder, "tiny-part", "2.0", {"tiny_part.py": b"VALUE = 2\n"})
+    write_wheel(folder, "tiny-engine", "1.0", {"tiny_engine.py": b"VALUE = 4\n"}, requires=("of-no-index",))
     write_source(folder, "tinysource", "3.0")
     return {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(folder), "PIP_CONFIG_FILE": os.devnull}
 
@@ -113,7 +114,13 @@ def order(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., object]:
     pins = work / "constraints.txt"
     pins.write_text("tiny-part==1.0\n")
 
-    def make(output: Path, version: str = "0.1.0", extras: tuple[str, ...] = (), **rest: object) -> Order:
+    def make(
+        output: Path,
+        version: str = "0.1.0",
+        extras: tuple[str, ...] = (),
+        listed: tuple[Path, ...] = (),
+        **rest: object,
+    ) -> Order:
         wheel = write_wheel(
             work / version,
             "dysenvdm",
@@ -123,7 +130,7 @@ def order(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., object]:
             extras={"more": "tinysource==3.0"},
             command="dysenvdm = dysenvdm:main",
         )
-        wanted = Wanted(extras, this_python(), (), pins)
+        wanted = Wanted(extras, this_python(), (), pins, listed)
         given: dict[str, object] = {"models": ("tiny-model",), "tree": None, "wheel": wheel, **rest}
         return Order(output, wanted, **given)  # type: ignore[arg-type]
 

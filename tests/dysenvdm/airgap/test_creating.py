@@ -7,6 +7,7 @@ import platform
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from dysenvdm.airgap import creating, resolving
 from dysenvdm.airgap.comparing import compare
 from dysenvdm.airgap.creating import create
 from dysenvdm.airgap.installer.layout import read_manifest
+from dysenvdm.airgap.installer.prefix import install
 from dysenvdm.airgap.installer.verify import problems, verify
 from dysenvdm.airgap.volumes import parse_size
 from dysenvdm.airgap.wheels import Wheel, expand_platforms, machine_of, needs
@@ -99,6 +101,29 @@ def test_sources_are_built_and_a_killed_call_goes_on(
     built = next(item for item in manifest.files if item.path.startswith("wheels/tinysource"))
     assert built.source == "built from source, a local folder or index, tinysource-3.0.tar.gz"
     assert not problems(verify(tmp_path / "b"))
+
+
+@pytest.mark.usefixtures("world")
+def test_listed_packages_come_as_listed_and_are_installed(order: Order, tmp_path: Path) -> None:
+    listed = tmp_path / "engine.txt"
+    listed.write_text("# what it asks for is on no index, and not needed\ntiny-engine\ntiny-part\n")
+    manifest = create(order(tmp_path / "b", listed=(listed,)), quiet)
+    assert [item.name for item in manifest.packages] == ["dysenvdm", "tiny-engine", "tiny-part"]
+    assert not problems(verify(tmp_path / "b"))
+    install(tmp_path / "b", tmp_path / "prefix", None, quiet)
+    python = tmp_path / "prefix" / "current" / "venv" / "bin" / "python"
+    said = subprocess.check_output([python, "-c", "import tiny_engine; print(tiny_engine.VALUE)"], text=True)
+    assert said == "4\n"
+
+
+@pytest.mark.usefixtures("world")
+def test_a_list_that_contradicts_the_extras_is_refused(order: Order, tmp_path: Path) -> None:
+    listed, pins = tmp_path / "engine.txt", tmp_path / "pins.txt"
+    listed.write_text("tiny-part==1.0\n")
+    pins.write_text("")
+    asked = order(tmp_path / "b", listed=(listed,))
+    with pytest.raises(UserError, match=r"tiny-part: the extras take 2\.0, a list 1\.0; pin it"):
+        create(replace(asked, wanted=replace(asked.wanted, constraints=pins)), quiet)
 
 
 @pytest.mark.usefixtures("world")
