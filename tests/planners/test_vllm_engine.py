@@ -7,7 +7,7 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -437,15 +437,24 @@ def test_an_adapter_that_vllm_refuses_ends_the_engine(
     assert llm().done == ["shutdown"]
 
 
+@pytest.fixture
+def at_a_terminal() -> Iterator[None]:
+    """Ctrl-C means something, also where the tests themselves run in the background of a shell."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("at_a_terminal")
 def test_an_interrupt_that_python_ignores_is_raised_at_the_end() -> None:
     """As in a finalizer that runs during an import."""
-    before, went_on = signal.getsignal(signal.SIGINT), False
+    went_on = False
     with pytest.raises(KeyboardInterrupt), module._interruptible():
         with contextlib.suppress(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
         went_on = True
     assert went_on
-    assert signal.getsignal(signal.SIGINT) is before
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_an_adapters_card_is_read_without_torch() -> None:

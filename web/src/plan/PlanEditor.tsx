@@ -1,12 +1,13 @@
 import type { JSX } from "preact";
 import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { AddObject } from "./AddObject";
+import type { Dsg } from "../dsg";
 import type { PlanEditorProps } from "./contract";
 import { FactForm, type FactTarget } from "./FactForm";
 import { type Doc, emitted, open } from "./model/document";
 import { PlanError } from "./model/rules";
 import { SceneGraph } from "./SceneGraph";
-import { type Act, echoes, initial, reduce, shown, type State } from "./state";
+import { type Act, initial, reduce, same, shown, type State } from "./state";
 import { Timeline } from "./Timeline";
 import { Toolbar } from "./Toolbar";
 import "./plan.css";
@@ -30,7 +31,7 @@ function opened(dsg: unknown): { doc: Doc; broken: string | null } {
   }
 }
 
-/** A plan to read and to edit; whatever `onChange` gets is valid. Another `dsg` than that begins anew. */
+/** A plan to read and to edit; whatever `onChange` gets is valid. Another `dsg` than that (or a copy) begins anew. */
 export function PlanEditor(props: PlanEditorProps): JSX.Element {
   const { dsg, onChange, onTick, readOnly = false, seconds } = props;
   const first = useMemo(() => opened(dsg), []);
@@ -38,7 +39,8 @@ export function PlanEditor(props: PlanEditorProps): JSX.Element {
   const latest = useRef(resumed(dsg) ?? initial(first.doc));
   const [state, setState] = useState(latest.current);
   const [target, setTarget] = useState<FactTarget | "object" | null>(null);
-  const told = useRef(dsg);
+  // What `dsg` may be without being another plan: the last one given out, and those before it while that one is awaited.
+  const given = useRef<readonly Dsg[]>([dsg]);
   const doc = shown(state);
   const tick = Math.max(0, Math.min(doc.ticks - 1, Math.floor(props.tick)));
 
@@ -49,8 +51,12 @@ export function PlanEditor(props: PlanEditorProps): JSX.Element {
   }, []);
 
   useEffect(() => {
-    if (dsg === told.current || (broken === null && echoes(state.history.doc, dsg))) return;
-    told.current = dsg;
+    const own = given.current.findLast((each) => each === dsg || (broken === null && same(each, dsg)));
+    if (own !== undefined) {
+      if (own === given.current.at(-1)) given.current = [own];
+      return;
+    }
+    given.current = [dsg];
     const next = opened(dsg);
     setBroken(next.broken);
     act({ do: "open", doc: next.doc });
@@ -59,7 +65,7 @@ export function PlanEditor(props: PlanEditorProps): JSX.Element {
   useEffect(() => {
     if (state.version === 0) return;
     const next = emitted(state.history.doc);
-    told.current = next;
+    given.current = [...given.current, next];
     left.set(next, state);
     onChange(next);
   }, [state.version]);

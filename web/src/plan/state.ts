@@ -120,10 +120,10 @@ function settled(state: State, at: string, outcome: Outcome | { doc: Doc; said: 
   return { history, draft: null, note: null, said: quiet ? "" : said, version: state.version + 1 };
 }
 
-/** Whether the page gave back what it was told, so that history and vetoes stay. */
-export function echoes(doc: Doc, dsg: Dsg): boolean {
+/** Whether two plans are read as the same one: the page may give back a copy of what it was told. */
+export function same(one: Dsg, other: Dsg): boolean {
   try {
-    return JSON.stringify(emitted(open(dsg))) === JSON.stringify(emitted(doc));
+    return JSON.stringify(emitted(open(one))) === JSON.stringify(emitted(open(other)));
   } catch {
     return false;
   }

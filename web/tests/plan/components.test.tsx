@@ -51,6 +51,27 @@ it("keeps vetoes and history while it gets back what it gave, and begins anew wi
   expect(changes).toHaveLength(1);
 });
 
+it("loses no edit that was made before the page gave the last one back", () => {
+  show(plan());
+  click("Veto dog look at girl");
+  click("Delete girl jump over box");
+  expect(changes).toHaveLength(2);
+  const copies = changes.map((each) => JSON.parse(JSON.stringify(each)) as Dsg);
+  show(copies[0]!); // late: the second edit is on its way
+  expect(button("Bring back dog look at girl")).toBeDefined();
+  expect(button("Rename girl jump over box")).toBeUndefined();
+  show(copies[1]!);
+  expect(button("Rename girl jump over box")).toBeUndefined();
+  click("Undo");
+  click("Undo");
+  expect(button("Undo")!.disabled).toBe(true);
+  expect(changes).toHaveLength(4);
+  show(changes[3]!);
+  show(copies[1]!); // the page has caught up, so that this is another plan
+  expect(button("Undo")!.disabled).toBe(true);
+  expect(button("Rename girl jump over box")).toBeUndefined();
+});
+
 it("offers nothing to change where it is read only, and tells bars in words", () => {
   show(plan(), true);
   expect([...root.querySelectorAll("button")].map((each) => each.getAttribute("aria-label"))).toEqual([
