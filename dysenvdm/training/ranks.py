@@ -6,6 +6,7 @@ other nodes find the connection closed, or wait for ``train.timeout``. What a ru
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import os
 import signal
@@ -26,6 +27,8 @@ from planners.dsg import UserError
 Backend = Literal["auto", "nccl", "gloo"]
 BEAT = 0.5
 """Seconds between two signs of life of a rank."""
+LAST_BEAT = 2.0
+"""Seconds that a sign of life may take when the process ends."""
 PATIENCE = 30.0
 """Seconds that a rank leaves its node's first one to report what stops both before they have met."""
 _TROUBLE = ("gloo", "NCCL", "Connection closed", "Connection reset", "Broken pipe", "recvVal", "sendBytes")
@@ -65,7 +68,7 @@ def join_ranks(backend: Backend = "auto", timeout: float = 30.0) -> tuple[int, i
                 f"{os.environ['WORLD_SIZE']} ranks started, and is that address reachable from every node?"
             ) from None
         if dist.get_world_size() > 1:
-            threading.Thread(target=_beat, args=(_store().clone(),), daemon=True).start()
+            _beat_until_the_end(_store().clone())
     return dist.get_rank(), dist.get_world_size(), torch.device("cuda", local) if on_gpu else torch.device("cpu")
 
 
@@ -148,12 +151,24 @@ def say_who_is_lost() -> None:
     )
 
 
-def _beat(store: Any) -> None:
-    """Give signs of life for as long as this process and the store are there."""
-    with suppress(RuntimeError):
-        while True:
-            store.add(f"beat/{os.environ['RANK']}", 1)
-            time.sleep(BEAT)
+def _beat_until_the_end(store: Any) -> None:
+    """Give signs of life for as long as this process and the store are there, beside all else."""
+    ending = threading.Event()
+
+    def beat() -> None:
+        with suppress(RuntimeError):
+            while not ending.is_set():
+                store.add(f"beat/{os.environ['RANK']}", 1)
+                ending.wait(BEAT)
+
+    def end() -> None:
+        # A thread that is in torch's code when the interpreter goes is ended there, and that aborts the process.
+        ending.set()
+        thread.join(LAST_BEAT)
+
+    thread = threading.Thread(target=beat, daemon=True)
+    thread.start()
+    atexit.register(end)
 
 
 def _store() -> Any:

@@ -1,6 +1,7 @@
 """The training loop on a micro model: resuming is exact, ranks do not change what is trained, trouble is named."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
+from benchmarks.serving_server import free_port
 from dysenvdm.training import loop, run
 from dysenvdm.training.autoencoder import AutoencoderPhase
 from dysenvdm.training.ema import ExponentialMovingAverage
@@ -76,6 +78,24 @@ def test_two_ranks_train_what_one_rank_trains(uninterrupted: Path, tmp_path: Pat
     for name, value in weights(uninterrupted).items():
         # The same samples and noise; only the order of the sums over the batch differs, which Adam amplifies a little.
         assert torch.allclose(value, ours[name], atol=2e-3), name
+
+
+def test_ranks_that_end_at_once_end_well() -> None:
+    """Their signs of life go through torch's code without a pause here: ended there, a thread aborts its process."""
+    code = "from dysenvdm.training import ranks; ranks.BEAT = 0; ranks.join_ranks('gloo', 1); ranks.dist.barrier()"
+    shared = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", code],
+            env={**os.environ, **shared, "RANK": rank, "LOCAL_RANK": rank},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in "01"
+    ]
+    for one in started:
+        _, said = one.communicate(timeout=120)
+        assert one.returncode == 0, said
 
 
 def test_a_run_leaves_logs_sheets_and_its_recipe(uninterrupted: Path) -> None:

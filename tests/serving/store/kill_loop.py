@@ -1,5 +1,6 @@
 """A script: one process asks for jobs and three work; they are killed with ``kill -9`` until every job is
-finished. Arguments: the settings as JSON, the number of jobs, a seed. Prints how often it killed.
+finished. Arguments: the settings as JSON, the number of jobs, a seed, how many kills there are at least (the last job
+is not asked for before). Prints how often it killed.
 
 Its children are forks, and begin at once; that takes a process of its own, with no threads.
 """
@@ -21,13 +22,17 @@ from serving.settings import Settings
 from serving.store import open_store
 
 LEASE = 1.0
+KILLS = "kills"
+"""File in the folder that grows by a byte with each kill."""
 
 
-def ask(settings: Settings, jobs: int, draw: random.Random) -> None:
+def ask(settings: Settings, jobs: int, least: int, draw: random.Random) -> None:
     """Ask for every job, by its key, and write down each that was accepted."""
     store = open_store(settings)
     with (settings.folder / "accepted").open("a") as accepted:
         for number in range(jobs):
+            while number == jobs - 1 and (settings.folder / KILLS).stat().st_size < least:
+                time.sleep(0.01)
             new = NewJob(
                 kind="video",
                 stage=Stage.PLAN,
@@ -42,7 +47,7 @@ def ask(settings: Settings, jobs: int, draw: random.Random) -> None:
             time.sleep(draw.random() * 0.02)
 
 
-def work(settings: Settings, jobs: int, draw: random.Random) -> None:
+def work(settings: Settings, jobs: int, least: int, draw: random.Random) -> None:
     store, results, name = open_store(settings), Results(settings.folder), f"{os.getpid()}-{time.time_ns()}"
     while True:
         for job in store.claim(Stage.PLAN, name, lease=LEASE, limit=2):
@@ -63,11 +68,14 @@ def work(settings: Settings, jobs: int, draw: random.Random) -> None:
         time.sleep(draw.random() * 0.02)
 
 
-def start(what: Callable[[Settings, int, random.Random], None], settings: Settings, jobs: int, seed: int) -> int:
+Part = Callable[[Settings, int, int, random.Random], None]
+
+
+def start(what: Part, settings: Settings, jobs: int, least: int, seed: int) -> int:
     if (child := os.fork()) == 0:
         while True:
             try:
-                what(settings, jobs, random.Random(seed))
+                what(settings, jobs, least, random.Random(seed))
                 os._exit(0)
             except (StoreUnavailable, UserError):  # the database was killed too
                 time.sleep(0.1)
@@ -77,9 +85,10 @@ def start(what: Callable[[Settings, int, random.Random], None], settings: Settin
     return child
 
 
-def main(settings: Settings, jobs: int, seed: int) -> int:
+def main(settings: Settings, jobs: int, seed: int, least: int) -> int:
     draw = random.Random(seed)
-    running = {start(what, settings, jobs, draw.getrandbits(32)): what for what in (ask, work, work, work)}
+    (settings.folder / KILLS).touch()
+    running = {start(what, settings, jobs, least, draw.getrandbits(32)): what for what in (ask, work, work, work)}
     kills = 0
     try:
         while True:
@@ -98,7 +107,9 @@ def main(settings: Settings, jobs: int, seed: int) -> int:
             os.waitpid(child, 0)
             what = running.pop(child)
             kills += 1
-            running[start(what, settings, jobs, draw.getrandbits(32))] = what
+            with (settings.folder / KILLS).open("ab") as counted:
+                counted.write(b".")
+            running[start(what, settings, jobs, least, draw.getrandbits(32))] = what
     finally:
         for child in running:
             os.kill(child, signal.SIGKILL)
@@ -117,4 +128,4 @@ def finished(settings: Settings, jobs: int) -> bool:
 
 
 if __name__ == "__main__":
-    print(main(Settings.model_validate_json(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])))
+    print(main(Settings.model_validate_json(sys.argv[1]), *map(int, sys.argv[2:])))
