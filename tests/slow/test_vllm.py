@@ -258,7 +258,10 @@ def test_the_command_plans_quietly(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("later", [0.7, 1, 3])  # while vLLM is imported, while it starts
 def test_an_interrupted_command_ends_and_leaves_no_process(tmp_path: Path, later: float) -> None:
-    command = [*COMMAND, "plan", SENTENCE, "-o", tmp_path / "plan.json", "--planner", "vllm"]
+    # Ctrl-C means something, also where the tests themselves run in the background of a shell.
+    at_a_terminal = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    command = [sys.executable, "-c", f"{at_a_terminal}; {COMMAND[-1]}"]
+    command += ["plan", SENTENCE, "-o", str(tmp_path / "plan.json"), "--planner", "vllm"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
     libraries = psutil.Process(process.pid)
     while not any("vllm" in file.path for file in libraries.memory_maps()):  # it has begun to load vLLM
