@@ -17,7 +17,7 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 
 from tests.serving.page.conftest import visit  # noqa: F401  (a fixture)
-from tests.serving.page.driving import from_plan, prompt_box, until, videos
+from tests.serving.page.driving import from_plan, press_remix, prompt_box, until, videos
 from tests.slow.test_serving import Server
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
@@ -70,7 +70,7 @@ def test_the_whole_journey(planner: str, tmp_path: Path, visit: Callable[..., An
         until(lambda: abs(videos(page)[0]["time"] - 11.5 / 8) < 0.1, page)
         shot(page, "watch")
 
-        page.get_by_role("button", name="Remix").click()
+        press_remix(page)
         veto = page.get_by_role("button", name=re.compile("Veto all imagined"))
         if veto.count():  # `rules` imagines nothing
             veto.click()

@@ -56,3 +56,9 @@ def plan_and_generate(page: Page, prompt: str = PROMPT) -> None:
     plan(page, prompt)
     from_plan(page).click()
     ready(page)
+
+
+def press_remix(page: Page) -> None:
+    """Press Remix, and wait for the form: it is filled once the plan has come, over whatever was typed before."""
+    page.get_by_role("button", name="Remix").click()
+    expect(page.get_by_text("Change the plan or the prompt, then generate.")).to_be_visible()

@@ -8,7 +8,16 @@ from typing import Any
 
 from playwright.sync_api import expect
 
-from tests.serving.page.driving import PROMPT, from_plan, plan_and_generate, prompt_box, ready, until, videos
+from tests.serving.page.driving import (
+    PROMPT,
+    from_plan,
+    plan_and_generate,
+    press_remix,
+    prompt_box,
+    ready,
+    until,
+    videos,
+)
 
 
 def test_from_a_prompt_to_two_videos_side_by_side(server: Any, visit: Callable[..., Any]) -> None:
@@ -47,7 +56,7 @@ def test_from_a_prompt_to_two_videos_side_by_side(server: Any, visit: Callable[.
     until(lambda: videos(page)[0]["time"] > videos(page)[0]["length"] / 2, page)
 
     # Remix: another prompt, same seed and settings.
-    page.get_by_role("button", name="Remix").click()
+    press_remix(page)
     expect(page.get_by_label("Seed", exact=True)).to_have_value("7")
     prompt_box(page).fill(PROMPT.replace("girl", "boy"))
     from_plan(page).click()
@@ -127,6 +136,7 @@ def test_a_recipe_is_loaded_as_a_new_video(server: Any, visit: Callable[..., Any
     page = visit(server.url).page
     plan_and_generate(page)
     page.get_by_role("button", name="Load this recipe").click()
+    expect(page.get_by_text("The recipe is loaded.")).to_be_visible()
     from_plan(page).click()
     ready(page)
     second, first = server.store.list(kind="video").jobs
