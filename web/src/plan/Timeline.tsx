@@ -160,7 +160,7 @@ function focusPart(root: HTMLElement, row: string, part: string): void {
 /** When the focused row goes away, the focus moves to the one that takes its place, not to the top of the page. */
 function useFocusKept(root: { current: HTMLDivElement | null }, rows: readonly string[], current: string | null): void {
   const before = useRef({ rows, inside: false, row: current });
-  useEffect(() => {
+  useLayoutEffect(() => {
     const was = before.current;
     if (was.inside && was.row && !rows.includes(was.row) && !root.current!.contains(document.activeElement)) {
       const next = rows[Math.min(was.rows.indexOf(was.row), rows.length - 1)];
