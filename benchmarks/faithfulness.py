@@ -25,6 +25,7 @@ from dysenvdm.stage import VAL_SEED0, StageClip, sample
 from dysenvdm.stage.faithfulness import FIGURES, Faithfulness, added, faithfulness
 from dysenvdm.stage.reading import Reading
 from dysenvdm.stage.referee import Referee
+from dysenvdm.stage.referee_accuracy import said_of
 from planners.dsg import UserError
 
 GROUPS: dict[str, Callable[[StageClip], int]] = {
@@ -105,7 +106,7 @@ def main() -> None:
     caption = (
         f"{arguments.model}: n = {arguments.clips} held-out clips from {arguments.first} on, "
         f"seeds per clip: {arguments.seeds}, {arguments.steps} steps, guidance {arguments.guidance:g}; "
-        "95 % bootstrap intervals over clips"
+        f"95 % bootstrap intervals over clips. {said_of(referee.accuracy)}"
     )
     table = Table(box=None, pad_edge=False, caption=caption)
     for title in ("", *(titles.get(name, name) for name in runs)):

@@ -210,7 +210,7 @@ def _size(text: str | None) -> tuple[int, int] | None:
 
 
 def _show(results: Sequence[Result], missing: Mapping[str, str]) -> None:
-    from dysenvdm.metrics.report import COLUMNS, rows
+    from dysenvdm.metrics.report import COLUMNS, notes, rows
 
     shown = COLUMNS[:5]  # the last two, of what and by which weights, are the same on many lines
     table = Table(box=None, pad_edge=False)
@@ -226,6 +226,8 @@ def _show(results: Sequence[Result], missing: Mapping[str, str]) -> None:
             out.print(f"clips: {plain(clips)}", markup=False)
     for weights in dict.fromkeys(row[-1] for row in lines if row[-1] != "none"):
         out.print(f"weights: {plain(weights)}", markup=False)
+    for note in notes(results):
+        out.print(plain(note), markup=False)
     for why in missing.values():
         say(f"not measured: {why}", "yellow")
 

@@ -104,6 +104,8 @@ class Measured:
     """What comes out by chance, for a metric that can say."""
     ceiling: float | None = None
     """What comes out of gold videos, for a metric that can say."""
+    note: str = ""
+    """A sentence that belongs below every table with this figure."""
 
 
 @dataclass(frozen=True)
@@ -143,6 +145,8 @@ class Result:
     floor: float | None = None
     ceiling: float | None = None
     """What comes out by chance, and of gold videos; tables show both beside the value."""
+    note: str = ""
+    """A sentence to be read with the figure; tables have it below them."""
     material: Mapping[str, Any] = field(default_factory=dict)
     """fps, frames and size of what was measured: a value, or a list of several."""
     settings: Mapping[str, Any] = field(default_factory=dict)

@@ -205,7 +205,7 @@ def _result(
     stamp: Mapping[str, Any],
     hashes: Mapping[str, str],
 ) -> Result:
-    common: dict[str, Any] = {"floor": measured.floor, "ceiling": measured.ceiling}
+    common: dict[str, Any] = {"floor": measured.floor, "ceiling": measured.ceiling, "note": measured.note}
     common |= {"material": stamp_of(material), "settings": stamp, "weights": hashes}
     head = (metric.name, figure.name, figure.direction, figure.aggregation)
     if figure.aggregation == "set":

@@ -66,7 +66,14 @@ def markdown(results: Sequence[Result]) -> str:
     """A Markdown table of all results."""
     lines = ["| " + " | ".join(COLUMNS) + " |", "|" + "---|" * len(COLUMNS)]
     lines += ["| " + " | ".join(row) + " |" for row in rows(results)]
+    for note in notes(results):
+        lines += ["", f"{note}."]
     return "\n".join(lines) + "\n"
+
+
+def notes(results: Sequence[Result]) -> list[str]:
+    """What is to be read with these figures, each sentence once."""
+    return list(dict.fromkeys(result.note for result in results if result.note))
 
 
 def _number(value: float | None) -> str:

@@ -14,6 +14,7 @@ from dysenvdm.metrics.contract import Direction, Figure, Item, Material, Measure
 from dysenvdm.stage.faithfulness import FIGURES, Faithfulness, faithfulness
 from dysenvdm.stage.reading import Reading
 from dysenvdm.stage.referee import Referee
+from dysenvdm.stage.referee_accuracy import NotedAccuracy, said_of
 from planners.dsg import DynamicSceneGraph
 
 
@@ -24,9 +25,14 @@ class FaithfulnessSettings(Settings):
 
 
 def judged(
-    readings: Sequence[Reading], gold_readings: Sequence[Reading], graphs: Sequence[DynamicSceneGraph]
+    readings: Sequence[Reading],
+    gold_readings: Sequence[Reading],
+    graphs: Sequence[DynamicSceneGraph],
+    accuracy: NotedAccuracy | None = None,
 ) -> list[Measured]:
-    """All figures of videos' readings, with ceiling and floor, given the gold videos' readings and the scene graphs."""
+    """All figures of videos' readings, with ceiling and floor, given the gold videos' readings and the scene graphs;
+    ``accuracy`` is what the referee's folder says of it.
+    """
     mine = _against(readings, graphs)
     ceiling = _against(gold_readings, graphs)
     floor = _against(readings, [*graphs[1:], graphs[0]]) if len(graphs) > 1 else []
@@ -36,6 +42,7 @@ def judged(
             pairs=[getattr(one, name) for one in mine],
             ceiling=_value(ceiling, name),
             floor=_value(floor, name),
+            note=said_of(accuracy),
         )
         for name in FIGURES
     ]
@@ -62,7 +69,7 @@ def _faithfulness(material: Material, settings: FaithfulnessSettings) -> Sequenc
 
     graphs = [item.gold_graph for item in material.items if item.gold_graph is not None]
     readings = [read(item) for item in material.items]
-    return judged(readings, [read(gold[item.id]) for item in material.items], graphs)
+    return judged(readings, [read(gold[item.id]) for item in material.items], graphs, referee.accuracy)
 
 
 def _direction(figure: str) -> Direction:

@@ -5,11 +5,15 @@ Letters: ``b`` clip, ``f`` frame, ``h w`` pixels. Videos are (b f 3 h w) in [-1,
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from einops import rearrange
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
+
+from dysenvdm.training.autoencoder import to_images
 
 DECODED_AT_ONCE = 512
 """Frames in one pass of the autoencoder; bounds memory."""
@@ -58,3 +62,15 @@ def round_trip(vae: AutoencoderKL, videos: Tensor, noise: Tensor | None = None) 
             latents = latents + wobble[first : first + DECODED_AT_ONCE] / vae.config["scaling_factor"]
         parts.append(vae.decode(latents).sample.clamp(-1, 1))
     return rearrange(torch.cat(parts), "(b f) c h w -> b f c h w", b=len(videos)).to(videos.dtype)
+
+
+def seen_through(vae: AutoencoderKL, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A clip (f h w 3) uint8 behind the autoencoder, in whole colour values again."""
+    images = to_images(torch.from_numpy(pixels)).to(vae.device)
+    return to_pixels(round_trip(vae, images[None])[0])
+
+
+def to_pixels(images: Tensor) -> NDArray[np.uint8]:
+    """Images (f 3 h w) in [-1, 1] as a clip (f h w 3) uint8."""
+    pixels = ((images.float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+    return rearrange(pixels, "f c h w -> f h w c").cpu().numpy()

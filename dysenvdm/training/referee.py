@@ -25,8 +25,9 @@ from dysenvdm.stage.referee import REFEREES, Referee
 from dysenvdm.stage.referee_maps import Labels, Maps, classes_of, labels_of, maps_of
 from dysenvdm.stage.verdicts import FIGURES, compared, summed
 from dysenvdm.training.autoencoder import to_images
-from dysenvdm.training.degradations import blurred, noised, rescaled, round_trip, tinted
+from dysenvdm.training.degradations import blurred, noised, rescaled, round_trip, seen_through, tinted, to_pixels
 from dysenvdm.training.recipe import Recipe
+from dysenvdm.training.referee_accuracy import measured, noted
 from dysenvdm.training.sections import DegradeSection
 from planners.dsg import DynamicSceneGraph, UserError
 
@@ -94,10 +95,10 @@ class RefereeLoss(nn.Module):
 def focal(logits: Tensor, heat: Tensor) -> Tensor:
     """Source: CenterNet, equation 1 (alpha 2, beta 4), per thing: logits and heat (b f k h w)."""
     centre = heat > 0.999
-    chance = logits.sigmoid()
-    found = (1 - chance).square() * F.logsigmoid(logits) * centre
-    elsewhere = (1 - heat) ** 4 * chance.square() * F.logsigmoid(-logits) * ~centre
-    return -(found.sum() + elsewhere.sum()) / centre.sum().clamp(min=1)
+    at_centres = logits[centre]  # they are few: the rest needs few operations that way
+    found = (1 - at_centres.sigmoid()).square() * F.softplus(-at_centres)
+    elsewhere = (1 - heat).square().square().masked_fill(centre, 0) * logits.sigmoid().square() * F.softplus(logits)
+    return (found.sum() + elsewhere.sum()) / centre.sum().clamp(min=1)
 
 
 class RefereePhase:
@@ -113,6 +114,8 @@ class RefereePhase:
         self.module = RefereeLoss(self.referee)
         self.vae = _autoencoder(recipe, device)
         videos, labels = draw_clips(_Clips(0, data.clips, data.frames, data.size), data.workers)
+        if self.vae is not None:
+            put_behind(self.vae, videos, recipe.degrade, recipe.seed)
         self.videos = videos.to(device)
         self.labels = {name: value.to(device) for name, value in labels.items()}
         numbers = range(VAL_SEED0, VAL_SEED0 + data.validation_clips)
@@ -136,7 +139,7 @@ class RefereePhase:
         chosen = inputs["clips"].to(self.device)
         images = to_images(self.videos[chosen])
         labels = {name: value[chosen] for name, value in self.labels.items()}
-        images = degraded(images, self.recipe.degrade, inputs["seeds"], self.vae)
+        images = degraded(images, self.recipe.degrade, inputs["seeds"])
         return {"images": images.to(self.referee.place.dtype), "gold": maps_of(labels, self.words)}
 
     def validate(self) -> dict[str, float]:
@@ -152,19 +155,19 @@ class RefereePhase:
         return {**dict.fromkeys(FIGURES, 0.0), **summed([compared(*pair) for pair in pairs])}
 
     def sheet(self) -> Image.Image:
-        """Degraded held-out clips, a row each: what the referee has to learn from."""
-        pixels = torch.from_numpy(np.stack(self.held_out[:8]))
-        images = to_images(pixels).to(self.device)
+        """Clips of the corpus, degraded, a row each: what the referee has to learn from."""
+        images = to_images(self.videos[:8])
         seeds = [(self.recipe.seed, i, 3) for i in range(len(images))]
-        shown = degraded(images, self.recipe.degrade, seeds, self.vae).float().cpu()
+        shown = degraded(images, self.recipe.degrade, seeds).float().cpu()
         rows = rearrange(shown, "b f c h w -> 1 c (b h) (f w)")
         return Image.fromarray(to_pixels(rows)[0])
 
     def export(self, folder: Path) -> None:
-        recipe = self.recipe
-        self.referee.save(
-            folder, source=f"recipe {recipe.name}, {recipe.train.steps} steps of {recipe.train.batch_size}"
-        )
+        """Save the referee, with how often it is right on as many held-out clips as validation has, other ones."""
+        recipe, data = self.recipe, self.recipe.data
+        found = measured(self.referee, self.vae, data.validation_clips, frames=data.frames, size=data.size)
+        source = f"recipe {recipe.name}, {recipe.train.steps} steps of {recipe.train.batch_size}"
+        self.referee.save(folder, source=source, accuracy=noted(found))
 
 
 def _autoencoder(recipe: Recipe, device: torch.device) -> AutoencoderKL | None:
@@ -179,26 +182,28 @@ def _autoencoder(recipe: Recipe, device: torch.device) -> AutoencoderKL | None:
     return vae.requires_grad_(False).eval()
 
 
-def seen_through(vae: AutoencoderKL, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """A clip (f h w 3) uint8 behind the autoencoder, in whole colour values again."""
-    images = to_images(torch.from_numpy(pixels)).to(vae.device)
-    return to_pixels(round_trip(vae, images[None])[0])
+def put_behind(vae: AutoencoderKL, videos: Tensor, degrade: DegradeSection, seed: int) -> None:
+    """Replace the share ``degrade.vae`` of videos (k f h w 3) uint8 by what the autoencoder makes of them.
+
+    Done once for the whole corpus: in every step it would take longer than the step itself.
+    """
+    rngs = {i: np.random.default_rng((seed, i, 4)) for i in range(len(videos))}
+    rngs = {i: rng for i, rng in rngs.items() if rng.random() < degrade.vae}
+    factor = 2 ** (len(vae.config["block_out_channels"]) - 1)
+    for i, rng in track(rngs.items(), "through the autoencoder"):
+        images = to_images(videos[i : i + 1]).to(vae.device)
+        _, f, _, h, w = images.shape
+        noise = rng.standard_normal((1, f, vae.config["latent_channels"], h // factor, w // factor), np.float32)
+        wobble = torch.from_numpy(rng.uniform(0, degrade.vae_noise) * noise).to(vae.device)
+        videos[i] = torch.from_numpy(to_pixels(round_trip(vae, images, wobble)[0]))
 
 
-def to_pixels(images: Tensor) -> NDArray[np.uint8]:
-    """Images (f 3 h w) in [-1, 1] as a clip (f h w 3) uint8."""
-    pixels = ((images.float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
-    return rearrange(pixels, "f c h w -> f h w c").cpu().numpy()
-
-
-def degraded(
-    images: Tensor, degrade: DegradeSection, seeds: Sequence[tuple[int, ...]], vae: AutoencoderKL | None
-) -> Tensor:
+def degraded(images: Tensor, degrade: DegradeSection, seeds: Sequence[tuple[int, ...]]) -> Tensor:
     """Each clip of (b f 3 h w) with its own faults, as its seed and the recipe's probabilities have them.
 
     What is done follows from each clip's seed; the noise itself from that of the first.
     """
-    _, f, _, h, w = images.shape
+    _, _, _, h, _ = images.shape
     rngs = [np.random.default_rng(seed) for seed in seeds]
 
     def drawn(chance: float, low: float, high: float, shape: tuple[int, ...] = ()) -> tuple[Tensor, Tensor]:
@@ -208,13 +213,6 @@ def degraded(
         return hit, (strength * hit.view(-1, *(1,) * len(shape))).to(images.device, non_blocking=True)
 
     noise = torch.Generator(images.device).manual_seed(int(rngs[0].integers(2**62)))
-    through, wobble = drawn(degrade.vae, 0.0, degrade.vae_noise)
-    if vae is not None and through.any():
-        factor = 2 ** (len(vae.config["block_out_channels"]) - 1)
-        chosen = through.nonzero().squeeze(1).to(images.device)
-        shape = (len(chosen), f, vae.config["latent_channels"], h // factor, w // factor)
-        latent = torch.randn(shape, generator=noise, device=images.device) * wobble[chosen][:, None, None, None, None]
-        images = images.index_copy(0, chosen, round_trip(vae, images[chosen], latent))
     small, _ = drawn(degrade.rescale, 0, 1)
     size = int(rngs[0].integers(round(0.35 * h), h))
     if small.any():

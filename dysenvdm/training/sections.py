@@ -104,6 +104,7 @@ class LossSection(Section):
 class DegradeSection(Section):
     """What the referee phase does to drawn clips: the probability of each fault, and how bad it gets at most.
 
+    ``vae`` is the share of the corpus that is seen through the autoencoder, once for all; other faults differ by step.
     ``vae_noise`` and ``noise_strength`` are standard deviations, of scaled latents and of colours in [-1, 1];
     ``blur_sigma`` is in pixels; ``tint_strength`` is what a channel's contrast and brightness change by.
     """

@@ -191,6 +191,7 @@ def _settings(comparison: Comparison, asked: Sequence[Asked], studio: Studio | N
         made = asdict(studio.settings) | {"model": Path(studio.options.model).name}
         referee = Path(studio.options.referee).name if studio.options.referee else None
         of_videos = {"seeds": studio.options.seeds, "referee": referee, "device": studio.device.type, "settings": made}
+        of_videos["referee_accuracy"] = studio.said_of_referee
         said["videos"] = of_videos | {"weights": studio.weights | studio.referee_weights}
     return said
 

@@ -20,6 +20,7 @@ from dysenvdm.models import locate
 from dysenvdm.stage import STAGE_VERSION, StageClip
 from dysenvdm.stage.faithfulness import Faithfulness, added, faithfulness
 from dysenvdm.stage.reading import Reading
+from dysenvdm.stage.referee_accuracy import noted_accuracy, said_of
 from dysenvdm.studies.comparison.store import Store, key_of
 from dysenvdm.video import read_mp4, write_mp4
 from planners.dsg import DynamicSceneGraph, UserError
@@ -66,6 +67,7 @@ class Studio:
         self.weights: Weights = hashes(used_models(options.model))
         self._readings: dict[str, Reading] = {}
         self.referee_weights: Weights = hashes([locate(options.referee)]) if options.referee else {}
+        self.said_of_referee = said_of(noted_accuracy(locate(options.referee))) if options.referee else ""
 
     @cached_property
     def device(self) -> Any:

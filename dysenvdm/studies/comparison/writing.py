@@ -146,7 +146,10 @@ def settings_line(results: Mapping[str, Any]) -> str:
         judge = f"judged by {videos['referee']}" if videos["referee"] else "no referee"
         parts.append(f"videos per plan: {videos['seeds']}, by {made['model']}, {made['steps']} steps, {judge}")
     here = f"dysenvdm {results['versions']['dysenvdm']}, {machine['cpus']} CPU cores, {machine['gpu'] or 'no GPU'}"
-    return f"{'; '.join(parts)}. 95 % bootstrap intervals over prompts. {here}."
+    sentences = ["; ".join(parts), "95 % bootstrap intervals over prompts", here]
+    if videos and videos["referee_accuracy"]:
+        sentences.insert(2, videos["referee_accuracy"])
+    return f"{'. '.join(sentences)}."
 
 
 def p_text(p: float) -> str:

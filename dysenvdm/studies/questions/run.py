@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dysenvdm.models import locate
 from dysenvdm.stage import STAGE_VERSION
+from dysenvdm.stage.referee_accuracy import noted_accuracy, said_of
 from dysenvdm.studies.comparison.plans import OnProgress
 from dysenvdm.studies.comparison.store import alone, write
 from dysenvdm.studies.comparison.videos import VideoOptions
@@ -66,6 +68,8 @@ def run(
             for file, value in result.weights.items():
                 weights.setdefault(file, {})[value[:8]] = None
         note = report.caption(settings, weights, answers.failures)
+        if videos is not None and videos.referee is not None:
+            note += f" {said_of(noted_accuracy(locate(videos.referee)))}."
         write(
             folder / RESULTS,
             json.dumps(as_data(name, recipe, found, gained, settings, answers.failures), indent=1) + "\n",

@@ -54,6 +54,7 @@ def test_a_killed_run_goes_on_and_its_results_are_the_same(
     done = run(*command(tmp_path / "whole", small_model, micro_referee))
     assert done.code == 0, done.err
     assert "| event F1" in done.out
+    assert "How often this referee is right was never measured. dysenvdm" in done.out
     whole = repeatable(tmp_path / "whole")
     videos = [outcome["videos"] for told in whole["prompts"] for outcome in told["planners"].values()]
     assert [[video["seed"] for video in of_plan] for of_plan in videos] == [[0, 10000]] * 2 + [[1, 10001]] * 2

@@ -42,6 +42,7 @@ def test_the_metric_reads_videos_and_gold_videos_and_every_table_shows_both_boun
         assert result.value == pytest.approx(result.ceiling) if result.value is not None else result.ceiling is None
     table = markdown(found).splitlines()
     assert "| floor | ceiling |" in table[0]
+    assert table[-1] == "How often this referee is right was never measured."
     recall = next(result for result in found if result.figure == "recall")
     assert f"| {recall.floor:.3f} | {recall.ceiling:.3f} |" in next(line for line in table if "recall" in line)
 

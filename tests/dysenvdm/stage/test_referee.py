@@ -9,14 +9,17 @@ import numpy as np
 import pytest
 import torch
 
+from dysenvdm.backbones import build_vae
 from dysenvdm.models import write_manifest
-from dysenvdm.stage import sample
+from dysenvdm.stage import VAL_SEED0, sample
 from dysenvdm.stage.reading import Vocabulary, gold_reading
 from dysenvdm.stage.referee import REFEREES, Referee, turned
+from dysenvdm.stage.referee_accuracy import said_of
 from dysenvdm.stage.referee_maps import labels_of, maps_of
 from dysenvdm.stage.verdicts import compared, summed
 from dysenvdm.training.autoencoder import to_images
 from dysenvdm.training.referee import RefereeLoss, focal
+from dysenvdm.training.referee_accuracy import measured, noted
 from planners.dsg import UserError
 
 
@@ -104,6 +107,30 @@ def test_saved_and_loaded_it_says_the_same(referee: Referee, tmp_path: Path) -> 
         mine, theirs = referee(video), again(video)
     for name in mine:
         assert torch.allclose(mine[name], theirs[name], atol=2e-2), name
+
+
+def test_its_folder_says_how_often_it_is_right(referee: Referee, tmp_path: Path) -> None:
+    found = measured(referee, build_vae("micro").eval(), 2)
+    assert found.keys() == {
+        "clean",
+        "behind the autoencoder",
+        "blurred (1 pixel)",
+        "at half the size",
+        "noisy (0.1 of white)",
+    }
+    clean = sample(VAL_SEED0 + 20000), sample(VAL_SEED0 + 20001)
+    readings = referee.read([clip.render() for clip in clean])
+    mine = [compared(reading, gold_reading(clip)) for reading, clip in zip(readings, clean, strict=True)]
+    referee.save(tmp_path, source="a test", accuracy=noted(found))
+    again = Referee.from_pretrained(tmp_path).accuracy
+    assert again == noted(found)
+    assert again is not None
+    assert again.shares["clean"]["actors"][0] == pytest.approx(summed(mine)["actors"])
+    assert f"of 2 held-out clips: clean {summed(mine)['actors']:.3f} / " in said_of(again)
+    (tmp_path / "accuracy.json").write_text("{}")
+    write_manifest(tmp_path, source="a test", licence="Apache-2.0")
+    with pytest.raises(UserError, match=r"accuracy\.json: .*clips.*; run: python -m benchmarks\.referee --note"):
+        Referee.from_pretrained(tmp_path)
 
 
 def test_a_referee_of_another_world_is_refused(referee: Referee, tmp_path: Path) -> None:

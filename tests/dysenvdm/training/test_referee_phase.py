@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -16,7 +17,7 @@ from dysenvdm.training import run
 from dysenvdm.training.autoencoder import to_images
 from dysenvdm.training.degradations import blurred, noised, rescaled, round_trip, tinted
 from dysenvdm.training.recipe import load_recipe
-from dysenvdm.training.referee import degraded, seen_through
+from dysenvdm.training.referee import degraded, put_behind, seen_through, to_pixels
 from dysenvdm.training.sections import DegradeSection
 from planners.dsg import UserError
 
@@ -71,26 +72,41 @@ def test_mistakes_are_named(tmp_path: Path, change: str, message: str) -> None:
 
 
 def test_without_faults_clips_stay_as_they_are(videos: torch.Tensor) -> None:
-    same = degraded(videos, NOTHING, [(0, i) for i in range(3)], None)
+    same = degraded(videos, NOTHING, [(0, i) for i in range(3)])
     assert torch.allclose(same, videos, atol=1e-5)
 
 
-@pytest.mark.parametrize("fault", ["vae", "rescale", "blur", "tint", "noise"])
+@pytest.mark.parametrize("fault", ["rescale", "blur", "tint", "noise"])
 def test_faults_hit_their_share_of_clips_and_are_repeatable(videos: torch.Tensor, fault: str) -> None:
-    vae = build_vae("micro").eval() if fault == "vae" else None
     certain = NOTHING.model_copy(update={fault: 1.0})
-    spoilt = degraded(videos, certain, [(0, i) for i in range(3)], vae)
+    spoilt = degraded(videos, certain, [(0, i) for i in range(3)])
     assert spoilt.shape == videos.shape
     assert spoilt.abs().max() <= 1
     assert (spoilt != videos).flatten(1).any(1).all()
-    assert torch.equal(spoilt, degraded(videos, certain, [(0, i) for i in range(3)], vae))
+    assert torch.equal(spoilt, degraded(videos, certain, [(0, i) for i in range(3)]))
     some = NOTHING.model_copy(update={fault: 0.5})
     hit = [
-        not torch.allclose(degraded(one[None], some, [(0, seed)], vae)[0], one, atol=1e-5)
+        not torch.allclose(degraded(one[None], some, [(0, seed)])[0], one, atol=1e-5)
         for seed in range(20)
         for one in videos[:1]
     ]
     assert {True, False} == set(hit)
+
+
+def test_a_share_of_the_corpus_is_seen_through_the_autoencoder(videos: torch.Tensor) -> None:
+    vae = build_vae("micro").eval()
+    drawn = torch.from_numpy(np.stack([to_pixels(videos[i % 3]) for i in range(12)]))
+
+    def behind(share: float) -> torch.Tensor:
+        seen = drawn.clone()
+        put_behind(vae, seen, NOTHING.model_copy(update={"vae": share}), seed=5)
+        return seen
+
+    changed = (behind(0.5) != drawn).flatten(1).any(1)
+    assert {True, False} == set(changed.tolist())
+    assert torch.equal(behind(0.5), behind(0.5))
+    assert torch.equal(behind(0.5)[changed], behind(1.0)[changed])  # who is hit looks the same at any share
+    assert torch.equal(behind(0.0), drawn)
 
 
 def test_each_fault_keeps_the_shape(videos: torch.Tensor) -> None:

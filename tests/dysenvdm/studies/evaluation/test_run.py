@@ -98,7 +98,8 @@ def test_gold_graphs_leave_no_planner_to_measure(model: str, changes: list[str],
 
 
 def test_missing_weights_are_named_and_all_else_is_measured(model: str, tmp_path: Path) -> None:
-    found = evaluated(model, CHANGES, tmp_path / "out", 2)
+    nobody = [f"metrics.{name}.referee=nobody" for name in ("faithfulness", "fvd-stage")]
+    found = evaluated(model, [*CHANGES, *nobody], tmp_path / "out", 2)
     assert sorted(found["missing"]) == ["faithfulness", "fvd-stage"]
     assert "stage-referee" in (tmp_path / "out" / "results.md").read_text(encoding="utf-8")
     assert {result["metric"] for result in found["results"]} == {"plan", "trirec", "motion"}
