@@ -5,6 +5,7 @@ from __future__ import annotations
 from benchmarks.rows import Row, seconds
 
 CLIPS = 60
+PROMISED = 120
 
 
 def run() -> list[Row]:
@@ -18,4 +19,5 @@ def run() -> list[Row]:
         return CLIPS / seconds(clips)
 
     render(0)
-    return [Row("Stage clips, 16 frames of 64x64", "/s", tuple(render(CLIPS * i) for i in range(1, 6)), 60, True)]
+    rates = tuple(render(CLIPS * i) for i in range(1, 6))
+    return [Row("Stage clips, 16 frames of 64x64", "/s", rates, PROMISED, at_least=True)]

@@ -19,8 +19,8 @@ def compare(
         str,
         typer.Option(
             metavar="FILE",
-            help="Prompts, one per line; or .jsonl with a prompt and perhaps its gold plan; or stage:N for N held-out "
-            "captions of the Stage world with their gold plans.",
+            help="Prompts, one per line; or .jsonl with a prompt and perhaps its gold plan; or stage:N for N captions "
+            "of the Stage world's split 'test' with their gold plans, stage:SPLIT:N for those of another one.",
         ),
     ],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FOLDER", help="New, or of a run that goes on.")],

@@ -175,7 +175,7 @@ def _evaluate_folder(
     if output is not None:
         output.mkdir(exist_ok=True)
         said = {"format": FORMAT, "videos": videos.name, "reference": reference.name if reference else None}
-        write_results(output, said, results, missing)
+        write_results(output, said, results, missing, everything.items)
         say(f"wrote {output / RESULTS} (and .md beside it)")
     if missing and not results:
         raise typer.Exit(1)
@@ -233,20 +233,13 @@ def _show(results: Sequence[Result], missing: Mapping[str, str]) -> None:
 
 
 def _list() -> None:
-    from dysenvdm.metrics import MissingWeightsError, check_weights, find, names
+    from dysenvdm.metrics import catalogue, find, names
     from dysenvdm.studies.plan_metrics import register_plan_metrics
 
     register_plan_metrics()
     table = Table(box=None, pad_edge=False)
-    for title in ("name", "needs", "weights", "there", "what it is"):
+    for title in catalogue.COLUMNS:
         table.add_column(title, overflow="fold")
     for name in names():
-        metric = find(name)
-        try:
-            check_weights(metric)
-            there = "yes"
-        except MissingWeightsError:
-            there = "no"
-        weights = ", ".join(one.name for one in metric.weights) or "none"
-        table.add_row(name, ", ".join(sorted(metric.needs)), weights, there, metric.about)
+        table.add_row(*map(plain, catalogue.cells(find(name))))
     out.print(table)

@@ -104,6 +104,9 @@ class Measured:
     """What comes out by chance, for a metric that can say."""
     ceiling: float | None = None
     """What comes out of gold videos, for a metric that can say."""
+    floor_pairs: Sequence[Pair] = ()
+    ceiling_pairs: Sequence[Pair] = ()
+    """What each item contributed to floor and ceiling, in the order of ``pairs``: bounds of some items alone."""
     note: str = ""
     """A sentence that belongs below every table with this figure."""
 
@@ -154,6 +157,9 @@ class Result:
     """"model/file" -> SHA-256 of every weights file that was read."""
     pairs: Mapping[str, Pair] = field(default_factory=dict, repr=False)
     """Item id -> (what is right, what was judged); the paired bootstrap's material."""
+    floor_pairs: Mapping[str, Pair] = field(default_factory=dict, repr=False)
+    ceiling_pairs: Mapping[str, Pair] = field(default_factory=dict, repr=False)
+    """The same of floor and ceiling, where the metric gives them by item."""
 
     @property
     def name(self) -> str:

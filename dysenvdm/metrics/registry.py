@@ -213,7 +213,11 @@ def _result(
         stderr = float(runs.std(ddof=1) / np.sqrt(len(runs))) if len(runs) > 1 else None
         n = len(material.items) if measured.n is None else measured.n
         return Result(*head, float(runs.mean()), n, stderr, runs=len(runs), **common)
-    pairs = dict(zip((item.id for item in material.items), measured.pairs, strict=True))
+    ids = [item.id for item in material.items]
+    pairs = dict(zip(ids, measured.pairs, strict=True))
+    for key in ("floor_pairs", "ceiling_pairs"):
+        given = getattr(measured, key)
+        common[key] = dict(zip(ids, given, strict=True)) if given else {}
     found = share(list(pairs.values()))
     if found is None:
         return Result(*head, None, len(pairs), pairs=pairs, **common)

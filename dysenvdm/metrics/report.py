@@ -24,7 +24,10 @@ def from_data(data: Sequence[Mapping[str, Any]]) -> list[Result]:
             **{
                 **row,
                 "interval": row["interval"] and tuple(row["interval"]),
-                "pairs": {ident: tuple(pair) for ident, pair in row["pairs"].items()},
+                **{
+                    key: {ident: tuple(pair) for ident, pair in row.get(key, {}).items()}
+                    for key in ("pairs", "floor_pairs", "ceiling_pairs")
+                },
             }
         )
         for row in data
@@ -38,8 +41,8 @@ def rows(results: Sequence[Result]) -> list[tuple[str, ...]]:
             f"{result.name} {ARROWS[result.direction]}".strip(),
             value_cell(result),
             f"{result.n}" + (f" x {result.runs} runs" if result.runs > 1 else ""),
-            _number(result.floor),
-            _number(result.ceiling),
+            number(result.floor),
+            number(result.ceiling),
             " ".join(f"{_listed(value)}{_UNITS[key]}" for key, value in result.material.items()),
             " ".join(f"{name.partition('/')[0]}:{value[:8]}" for name, value in result.weights.items()) or "none",
         )
@@ -56,10 +59,10 @@ def value_cell(result: Result) -> str:
         return "-"
     if result.interval is not None:
         low, high = result.interval
-        return f"{_number(result.value)} ({_number(low)}-{_number(high)})"
+        return f"{number(result.value)} ({number(low)}-{number(high)})"
     if result.stderr is not None:
-        return f"{_number(result.value)} ± {_number(result.stderr)}"
-    return _number(result.value)
+        return f"{number(result.value)} ± {number(result.stderr)}"
+    return number(result.value)
 
 
 def markdown(results: Sequence[Result]) -> str:
@@ -76,7 +79,8 @@ def notes(results: Sequence[Result]) -> list[str]:
     return list(dict.fromkeys(result.note for result in results if result.note))
 
 
-def _number(value: float | None) -> str:
+def number(value: float | None) -> str:
+    """A value as tables show it; "-" for none."""
     if value is None:
         return "-"
     return f"{value:.3f}" if abs(value) < 100 else f"{value:.2f}"

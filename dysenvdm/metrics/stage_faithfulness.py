@@ -42,6 +42,8 @@ def judged(
             pairs=[getattr(one, name) for one in mine],
             ceiling=_value(ceiling, name),
             floor=_value(floor, name),
+            ceiling_pairs=[getattr(one, name) for one in ceiling],
+            floor_pairs=[getattr(one, name) for one in floor],
             note=said_of(accuracy),
         )
         for name in FIGURES

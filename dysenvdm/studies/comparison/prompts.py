@@ -5,19 +5,22 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from dysenvdm.cli.planning import MAX_BATCH, read_batch
-from dysenvdm.studies.reinforced_planning import TEST_SEEDS
 from planners.contracts import check_prompts
 from planners.dsg import ActionPlan, DynamicSceneGraph, UserError, one_line
 from planners.event_conversion import convert
 
 if TYPE_CHECKING:
     from dysenvdm.stage import StageClip
+
+TEST = "test"
+"""The split that nothing is trained, validated or chosen on."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,8 @@ class Asked:
 
 
 def read_prompts(given: str, ticks: int) -> list[Asked]:
-    """The prompts of ``stage:N`` (N held-out captions), of a .jsonl file, or of a text file with one per line.
+    """The prompts of ``stage:N`` or ``stage:SPLIT:N`` (N captions of a held-out split, by default ``test``), of a
+    .jsonl file, or of a text file with one per line.
 
     Raises :class:`UserError` naming file and line for what is no prompt, and for gold plans of other than ``ticks``
     ticks.
@@ -52,20 +56,37 @@ def read_prompts(given: str, ticks: int) -> list[Asked]:
     return asked
 
 
-def _stage(given: str, ticks: int) -> list[Asked]:
-    """Captions of the held-out seeds that figures are reported on: nothing was trained or chosen by them."""
-    from dysenvdm.stage import VAL_SEED0, sample
+def name_of(given: str) -> str:
+    """What results call these prompts: of Stage always the split too, of a file not where it lies."""
+    if given.startswith("stage:"):
+        split, number = _split(given)
+        return f"stage:{split}:{number}"
+    return Path(given).name
 
-    number = re.fullmatch(r"stage:([1-9]\d*)", given)
-    if number is None or int(number[1]) > len(TEST_SEEDS):
-        raise UserError(f"--prompts {given}: write stage:N, N from 1 to {len(TEST_SEEDS)}")
+
+def _split(given: str) -> tuple[str, int]:
+    """The split and the number of captions that ``stage:...`` asks for."""
+    from dysenvdm.stage import SPLITS
+
+    held_out = [name for name in SPLITS if name != "train"]
+    found = re.fullmatch(r"stage:(?:([^:]+):)?([1-9]\d{0,3})", given)
+    if found is None or int(found[2]) > MAX_BATCH or (found[1] or TEST) not in held_out:
+        known = f"SPLIT one of {', '.join(held_out)} (else {TEST}), N from 1 to {MAX_BATCH}"
+        raise UserError(f"--prompts {given}: write stage:N or stage:SPLIT:N, {known}")
+    return found[1] or TEST, int(found[2])
+
+
+def _stage(given: str, ticks: int) -> list[Asked]:
+    """The first captions of a split that is not trained on, each once."""
+    from dysenvdm.stage import sample
+
+    split, number = _split(given)
     found: dict[str, Asked] = {}
-    for seed in TEST_SEEDS:
-        clip = sample(VAL_SEED0 + seed, ticks=ticks)
+    for clip in (sample(i, split=split, ticks=ticks) for i in count()):
         found.setdefault(clip.caption, Asked(clip.caption, clip.plan, clip.dsg, clip))
-        if len(found) == int(number[1]):
-            return list(found.values())
-    raise UserError(f"--prompts {given}: the held-out clips have {len(found)} different captions; ask for no more")
+        if len(found) == number:
+            break
+    return list(found.values())
 
 
 def _json_lines(file: Path, ticks: int) -> list[Asked]:

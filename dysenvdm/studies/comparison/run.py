@@ -16,9 +16,9 @@ from dysenvdm.studies.comparison import figures
 from dysenvdm.studies.comparison.contestants import Contestant, read_contestants
 from dysenvdm.studies.comparison.figures import COLUMNS, Parts
 from dysenvdm.studies.comparison.plans import OnProgress, Planned, plan_all
-from dysenvdm.studies.comparison.prompts import Asked, read_prompts
+from dysenvdm.studies.comparison.prompts import Asked, name_of, read_prompts
 from dysenvdm.studies.comparison.store import Store, alone, key_of
-from dysenvdm.studies.comparison.videos import Made, Studio, VideoOptions
+from dysenvdm.studies.comparison.videos import Made, Studio, VideoOptions, check_options
 from dysenvdm.studies.comparison.writing import write_reports
 from planners.dsg import DynamicSceneGraph, UserError
 
@@ -44,6 +44,8 @@ def run(comparison: Comparison, folder: Path, on_progress: OnProgress) -> dict[s
 
     Raises :class:`UserError` for what a user can mend. What was found until then stays, and the same call goes on.
     """
+    if comparison.videos:
+        check_options(comparison.videos, comparison.ticks)
     asked = read_prompts(comparison.prompts, comparison.ticks)
     contestants = read_contestants(comparison.planners, asked)
     prices = read_prices(comparison.prices, contestants)
@@ -178,7 +180,7 @@ def _ceiling(studio: Studio, asked: Sequence[Asked], drawn: Sequence[Made | None
 
 def _settings(comparison: Comparison, asked: Sequence[Asked], studio: Studio | None) -> dict[str, Any]:
     said: dict[str, Any] = {
-        "prompts": comparison.prompts if comparison.prompts.startswith("stage:") else Path(comparison.prompts).name,
+        "prompts": name_of(comparison.prompts),
         "prompts_sha256": key_of([one.prompt for one in asked]),
         "n": len(asked),
         "with_gold": sum(one.gold_plan is not None for one in asked),

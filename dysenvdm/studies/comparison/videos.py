@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from dysenvdm.files import disk_trouble, sha256
 from dysenvdm.generation.loading import Weights, hashes, used_models
 from dysenvdm.generation.recipe import Origin, Settings, recipe, versions
-from dysenvdm.model_facts import usual
+from dysenvdm.model_facts import facts, usual
 from dysenvdm.models import locate
 from dysenvdm.stage import STAGE_VERSION, StageClip
 from dysenvdm.stage.faithfulness import Faithfulness, added, faithfulness
@@ -52,6 +52,19 @@ class Made:
     file: str | None
     sha256: str | None
     error: str | None
+
+
+def check_options(options: VideoOptions, ticks: int) -> None:
+    """Raise :class:`UserError` before hours of planning where the model could make no video of such scene graphs."""
+    own = facts(options.model)
+    name = Path(options.model).name
+    if ticks > own.usual.frames:
+        raise UserError(
+            f"--ticks {ticks}: {name} makes videos of {own.usual.frames} frames, and a tick needs a frame; give "
+            f"--ticks {own.usual.frames} or fewer, or --no-videos"
+        )
+    if options.steps is not None and options.steps > own.max_steps:
+        raise UserError(f"--steps {options.steps}: {name} has {own.max_steps}; give no more")
 
 
 class Studio:
@@ -120,7 +133,8 @@ class Studio:
         if failure is not None:
             return Made(seed, None, None, failure["error"])
         if not file.exists():
-            pipe = self.pipe
+            pipe, of_size = self.pipe, [DynamicSceneGraph(ticks=dsg.ticks)]
+            pipe.check_inputs([prompt], of_size, [seed], self.settings.frames, self.settings.steps)  # stops the run
             try:
                 video = pipe([prompt], [dsg], seeds=[seed], **self.settings.arguments())[0]
             except UserError as error:  # this graph is too much for the model; the others are not

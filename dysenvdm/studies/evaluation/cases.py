@@ -52,7 +52,8 @@ def _stage(recipe: EvaluationRecipe) -> Benchmark:
     data = recipe.data
     shown = {"frames": data.frames, "size": data.size, "ticks": data.ticks}
     numbers = range(recipe.first, recipe.first + recipe.videos)
-    clips = [sample(i, split="val", events=recipe.events, actors=recipe.actors, **shown) for i in numbers]
+    assert recipe.split is not None
+    clips = [sample(i, split=recipe.split, events=recipe.events, actors=recipe.actors, **shown) for i in numbers]
     cases = [Case(i, clip.caption, clip.dsg, clip.plan) for i, clip in enumerate(clips)]
     shape = (data.frames, data.size, data.size)
     reference = [

@@ -38,6 +38,13 @@ def settings_of(model: str, recipe: EvaluationRecipe) -> Settings:
     if said.scene_mode is not None and said.scene_mode not in (*SCENE_MODES, PROMPTS):
         known = ", ".join((*SCENE_MODES, PROMPTS))
         raise UserError(f"generation.scene_mode: {said.scene_mode!r} is not known; there are: {known}")
+    frames = said.frames or own.frames
+    for key, ticks in {"data.ticks": recipe.data.ticks, "data.scenes.ticks": scenes.ticks or 0}.items():
+        if ticks > frames:
+            raise UserError(
+                f"{key}: {ticks}, but the videos have {frames} frames, and a tick needs a frame; set {key} to at most "
+                f"{frames}, or generation.frames to at least {ticks}"
+            )
     guidance = own.guidance if said.guidance is None else said.guidance
     return Settings(
         model=model,
@@ -47,7 +54,7 @@ def settings_of(model: str, recipe: EvaluationRecipe) -> Settings:
         scheduler=said.scheduler,
         guidance=guidance,
         scene_guidance=guidance,
-        frames=said.frames or own.frames,
+        frames=frames,
         fps=said.fps or own.fps,
         scale=1,
         ticks=scenes.ticks or recipe.data.ticks,

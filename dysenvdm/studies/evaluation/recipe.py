@@ -11,6 +11,7 @@ from dysenvdm.data.section import DataSection, Section, StageSource
 from dysenvdm.metrics import find
 from dysenvdm.metrics.contract import Settings
 from dysenvdm.metrics.registry import least_items, settings_of
+from dysenvdm.stage.compositions import SPLITS, wanted_counts
 from dysenvdm.studies.plan_metrics import register_plan_metrics
 from dysenvdm.training.recipe import read_recipe, validated
 from planners.dsg import UserError
@@ -39,14 +40,15 @@ class VideoSection(Section):
 class EvaluationRecipe(Section):
     """``videos`` are made, of the data's clips in their order, which begins anew when there are fewer of these.
 
-    ``split``: which of the data set's clips are asked and are the reference; of Stage the held-out ones from ``first``
-    on, with these numbers of events and actors (None: all that there are). Scene graphs: the planner's of
-    ``data.scenes``, gold ones, or none. ``metrics`` are names with settings.
+    ``split``: which of the data set's clips are asked and are the reference. Of Stage it is one of its own splits (by
+    default ``test``; training looks at ``val``), from clip ``first`` on, with these numbers of events and actors (None:
+    all that there are); else ``trained`` or ``held_out``, the default. Scene graphs: the planner's of ``data.scenes``,
+    gold ones, or none. ``metrics`` are names with settings.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9._-]+$")
     data: DataSection
-    split: Literal["trained", "held_out"] = "held_out"
+    split: Literal["trained", "held_out", "val", "test", "new-pairs", "more-events", "more-actors"] | None = None
     first: int = Field(0, ge=0)
     events: tuple[int, ...] | None = None
     actors: tuple[int, ...] | None = None
@@ -57,8 +59,14 @@ class EvaluationRecipe(Section):
     @model_validator(mode="after")
     def _check(self) -> EvaluationRecipe:
         stage = isinstance(self.data.source, StageSource)
-        if stage and self.split == "trained":
-            raise ValueError("split: Stage is evaluated on held-out clips; leave it out")
+        self.split = self.split or ("test" if stage else "held_out")
+        known = [name for name in SPLITS if name != "train"] if stage else ["trained", "held_out"]
+        if self.split not in known:
+            raise ValueError(
+                f"split: {self.split!r} is none of {self.data.source.kind}; choose one of {', '.join(known)}"
+            )
+        if stage:
+            wanted_counts(SPLITS[self.split], self.events, self.actors)
         for key in ("first", "events", "actors"):
             if not stage and getattr(self, key):
                 raise ValueError(f"{key}: chooses among Stage's clips; leave it out")

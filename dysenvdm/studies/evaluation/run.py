@@ -13,12 +13,13 @@ from dysenvdm.data.section import StageSource
 from dysenvdm.files import check_parent, written_whole
 from dysenvdm.generation.loading import Weights, hashes, used_models
 from dysenvdm.generation.recipe import Settings, versions
-from dysenvdm.metrics import Item, Material, Result, as_data, find, markdown, measure_all
+from dysenvdm.metrics import Item, Material, Result, as_data, find, groups, markdown, measure_all
 from dysenvdm.metrics.folders import probed
 from dysenvdm.metrics.registry import least_items
 from dysenvdm.metrics.registry import settings_of as settings_of_metric
 from dysenvdm.metrics.report import COLUMNS
 from dysenvdm.model_facts import facts
+from dysenvdm.stage import STAGE_VERSION
 from dysenvdm.stage.export import FPS
 from dysenvdm.studies.evaluation.cases import Benchmark, Case, read_benchmark
 from dysenvdm.studies.evaluation.making import make_videos, settings_of
@@ -64,20 +65,21 @@ def evaluate(model: str, recipe: EvaluationRecipe, folder: Path, device: str, on
         folder, benchmark.cases, planned, settings, recipe, weights, device,
         lambda done: on_progress("making videos", done, videos),
     )  # fmt: skip
-    material = _material(benchmark, planned, files, settings.fps, device, on_progress)
-    results, missing = measure_all(recipe.metrics, material)
+    measured = _material(benchmark, planned, files, settings.fps, device, on_progress)
+    results, missing = measure_all(recipe.metrics, measured)
     said = {
         "format": FORMAT,
         "model": Path(model).name,
         "recipe": recipe.model_dump(mode="json"),
         "plans": _plans_told(planned),
+        "stage": _stage_told(recipe),
         "rejected_clips": benchmark.rejected,
         "generator_weights": weights,
         "versions": versions(),
     }
-    write_results(folder, said, results, missing)
+    write_results(folder, said, results, missing, measured.items)
     shown = [(case.prompt, read_mp4(file)) for case, file in zip(benchmark.cases[:3], files[:3], strict=True)]
-    draw(results, shown, f"{Path(model).name} on {recipe.name}, {videos} videos", folder / PICTURE)
+    draw(results, shown, f"{Path(model).name} on {recipe.name} ({recipe.split}), {videos} videos", folder / PICTURE)
     made = [(case.prompt, file) for case, file in zip(benchmark.cases, files, strict=True)]
     return Outcome(results, missing, made)
 
@@ -188,13 +190,32 @@ def _plans_told(planned: Sequence[Planned]) -> dict[str, int]:
     }
 
 
-def write_results(folder: Path, said: Mapping[str, Any], results: Sequence[Result], missing: Mapping[str, str]) -> None:
-    """``results.json`` with every item's values, and ``results.md``, the table."""
-    data = {**said, "results": as_data(results), "missing": dict(missing)}
+def _stage_told(recipe: EvaluationRecipe) -> dict[str, Any] | None:
+    """Which clips of the Stage world were asked, None of another data set."""
+    if not isinstance(recipe.data.source, StageSource):
+        return None
+    return {"version": STAGE_VERSION, "split": recipe.split, "first": recipe.first, "clips": recipe.videos}
+
+
+def write_results(
+    folder: Path,
+    said: Mapping[str, Any],
+    results: Sequence[Result],
+    missing: Mapping[str, str],
+    items: Sequence[Item],
+) -> None:
+    """``results.json`` with every item's values, and ``results.md``, the tables; on Stage also by groups of items."""
+    by_group = groups.in_groups(results, items)
+    data = {**said, "results": as_data(results), "groups": by_group, "missing": dict(missing)}
     with written_whole(folder / RESULTS) as path:
         path.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     lines = [f"Columns: {', '.join(COLUMNS)}; ↑ higher is better, ↓ lower.", "", markdown(results)]
+    if stage := said.get("stage"):
+        told = f"{stage['clips']} clips of split {stage['split']} from {stage['first']} on"
+        lines = [f"Stage, version {stage['version']}: {told}.", "", *lines]
     lines += [f"- {why}" for why in missing.values()]
+    if by_group:
+        lines += ["", groups.markdown(by_group, results)]
     with written_whole(folder / TABLE) as path:
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 

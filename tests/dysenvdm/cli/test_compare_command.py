@@ -91,6 +91,26 @@ def test_mistakes_are_one_line(run: Any, only_line: Any, options: list[str], wor
     assert not folder.exists()
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (
+            ["--ticks", "17"],
+            "--ticks 17: small makes videos of 16 frames, and a tick needs a frame; give --ticks 16 or",
+        ),
+        (["--steps", "1000"], "--steps 1000: small has 500; give no more"),
+    ],
+)
+def test_what_the_model_cannot_make_is_refused_before_anything_is_planned(
+    run: Any, only_line: Any, small_model: Path, options: list[str], words: str, tmp_path: Path
+) -> None:
+    schedule = small_model / "scheduler" / "scheduler_config.json"
+    schedule.write_text(json.dumps(json.loads(schedule.read_text()) | {"num_train_timesteps": 500}))
+    base = ["compare", "--prompts", "stage:1", "--planner", "rules", "--model", small_model, "--referee", "none"]
+    assert words in only_line(run(*base, *options, "-o", tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_referee_that_nobody_named_may_be_missing(run: Any, store: Path, small_model: Path, tmp_path: Path) -> None:
     from dysenvdm.models import entries
 

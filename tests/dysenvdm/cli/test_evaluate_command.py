@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from dysenvdm.files import sha256
 from dysenvdm.stage import sample
 from dysenvdm.stage.referee import REFEREES, Referee
 from dysenvdm.video import write_mp4
@@ -114,9 +116,16 @@ def test_sides_that_differ_are_named_and_resampled_only_on_request(
     assert "4.mp4: cannot be read as a video" in run(*measured).err
 
 
-def test_the_list_says_what_is_there(run) -> None:
+def test_the_list_says_what_is_there(run, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    referee = tmp_path / "home" / "models" / "stage-referee"
+    Referee(REFEREES["micro"]).save(referee, source="random weights")
     out = run("evaluate", "--metrics").out
     lines = {line.split()[0]: line for line in out.splitlines() if line and not line.startswith(" ")}
     assert {"fvd", "kvd", "is", "fid", "clipsim", "faithfulness", "fvd-stage", "motion", "plan", "trirec"} <= set(lines)
     assert " no " in lines["fvd"]
     assert " yes " in lines["motion"]
+    assert " lower  set  " in re.sub(" {2,}", "  ", lines["fvd"])
+    assert " higher; extra: lower  micro  " in re.sub(" {2,}", "  ", lines["faithfulness"])
+    assert f"stage-referee:{sha256(referee / 'model.safetensors')[:8]}" in lines["faithfulness"]
+    assert "of 6726825d" in lines["fid"]

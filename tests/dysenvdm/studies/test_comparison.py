@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from dysenvdm.stage import VAL_SEED0, sample
+from dysenvdm.stage import sample
 from dysenvdm.studies import scene_planning
 from dysenvdm.studies.comparison import Comparison, run
 from dysenvdm.studies.comparison.contestants import loaded, read_contestants
 from dysenvdm.studies.comparison.figures import significance
-from dysenvdm.studies.comparison.prompts import read_prompts
+from dysenvdm.studies.comparison.prompts import name_of, read_prompts
 from dysenvdm.studies.comparison.run import read_prices
 from dysenvdm.studies.comparison.store import alone
 from dysenvdm.studies.reply_checks import watch
@@ -179,10 +179,15 @@ def test_a_planners_folder_counts_by_what_is_in_it(built: list[Any], tmp_path: P
 
 def test_stage_prompts_are_held_out_captions_with_their_gold(tmp_path: Path) -> None:
     asked = read_prompts("stage:3", 8)
-    assert [one.prompt for one in asked] == [sample(VAL_SEED0 + seed, ticks=8).caption for seed in (6000, 6001, 6002)]
+    assert [one.prompt for one in asked] == [sample(i, split="test", ticks=8).caption for i in range(3)]
     assert all(one.gold_plan and one.gold_plan.ticks == 8 and one.clip for one in asked)
-    for wrong in ("stage:0", "stage:x", "stage:601"):
-        with pytest.raises(UserError, match=r"stage:N, N from 1 to 600"):
+    assert [len(one.gold_plan.events) > 5 for one in read_prompts("stage:more-events:2", 8) if one.gold_plan] == [
+        True
+    ] * 2
+    assert name_of("stage:3") == "stage:test:3", "what an earlier version called stage:3 were other captions"
+    assert name_of("stage:val:3") == "stage:val:3"
+    for wrong in ("stage:0", "stage:x", "stage:1001", "stage:train:3", "stage::3", "stage:more:3"):
+        with pytest.raises(UserError, match=r"stage:N or stage:SPLIT:N, .*more-events.*N from 1 to 1000"):
             read_prompts(wrong, 8)
 
 

@@ -12,7 +12,7 @@ import torch
 import yaml
 
 from dysenvdm.pipeline import DysenVDMPipeline
-from dysenvdm.stage import sample
+from dysenvdm.stage import STAGE_VERSION, sample
 from dysenvdm.stage.referee import REFEREES, Referee
 from dysenvdm.studies.evaluation import making, run
 from dysenvdm.studies.evaluation.recipe import load_recipe
@@ -50,6 +50,12 @@ def test_a_broken_off_evaluation_goes_on_and_gives_the_same_results(
     whole = evaluated(model, changes, tmp_path / "whole")
     assert whole["missing"] == {}
     assert whole["plans"] == {"prompts": 5, "degraded": whole["plans"]["degraded"], "without_plan": 0}
+    assert whole["stage"] == {"version": STAGE_VERSION, "split": "test", "first": 0, "clips": 5}
+    captions = [sample(i, split="test", events=[1], actors=[1], frames=8, size=16, ticks=8).caption for i in range(5)]
+    assert [read_recipe(tmp_path / "whole" / "videos" / f"{i:06d}.mp4")["prompt"] for i in range(5)] == captions
+    assert [(group["group"], group["n"]) for group in whole["groups"]["events"]] == [("1", 5)]
+    assert {"faithfulness.recall", "plan.event_f1", "trirec"} <= whole["groups"]["events"][0]["figures"].keys()
+    assert "## By number of actors" in (tmp_path / "whole" / "results.md").read_text(encoding="utf-8")
     names = {result["metric"] for result in whole["results"]}
     assert names == {"faithfulness", "fvd-stage", "plan", "trirec", "motion"}
     assert all(len(result["pairs"]) == 5 for result in whole["results"] if result["aggregation"] != "set")
@@ -151,9 +157,11 @@ def test_a_data_set_of_videos_is_asked_in_its_order_and_is_the_reference(
         ("generation.size=32", "generation.size: 32x32, but the reference clips have 16x16"),
         ("generation.frames=16", "generation.frames: 16, but the reference clips have 8"),
         ("generation.fps=4", "generation.fps: 4, but the reference clips have 8.0"),
+        ("data.ticks=9", "data.ticks: 9, but the videos have 8 frames, .* generation.frames to at least 9"),
+        ("data.scenes.ticks=9", "data.scenes.ticks: 9, but the videos have 8 frames"),
     ],
 )
-def test_videos_unlike_their_reference_are_refused_before_they_are_made(
+def test_videos_that_cannot_be_made_or_measured_are_refused_before_anything_is_made(
     model: str, changes: list[str], tmp_path: Path, change: str, message: str
 ) -> None:
     with pytest.raises(UserError, match=message):
