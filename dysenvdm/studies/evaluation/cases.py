@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from itertools import count
 
 import numpy as np
 
@@ -13,11 +15,16 @@ from dysenvdm.data.section import StageSource
 from dysenvdm.data.usable import Usable
 from dysenvdm.data.videos import check_clips, sampling_of
 from dysenvdm.metrics import Item
+from dysenvdm.models import locate
 from dysenvdm.stage import sample
 from dysenvdm.stage.export import FPS
 from dysenvdm.studies.evaluation.recipe import EvaluationRecipe
+from dysenvdm.text import TextEncoder
 from dysenvdm.video import Frames
 from planners.dsg import ActionPlan, DynamicSceneGraph, UserError
+
+PATIENCE = 200
+"""Unreadable captions before the first that can be read; more are no bad luck."""
 
 
 @dataclass(frozen=True)
@@ -43,24 +50,47 @@ class Benchmark:
     rejected: str = ""
 
 
-def read_benchmark(recipe: EvaluationRecipe) -> Benchmark:
-    """The benchmark that a recipe says; raises :class:`UserError` where its data cannot be had."""
-    return _stage(recipe) if isinstance(recipe.data.source, StageSource) else _videos(recipe)
+def read_benchmark(recipe: EvaluationRecipe, readable: Callable[[str], bool]) -> Benchmark:
+    """The benchmark that a recipe says; raises :class:`UserError` where its data cannot be had.
+
+    Stage clips whose captions are not ``readable`` (see :func:`reader`) give way to the next ones, and are counted.
+    """
+    return _stage(recipe, readable) if isinstance(recipe.data.source, StageSource) else _videos(recipe)
 
 
-def _stage(recipe: EvaluationRecipe) -> Benchmark:
+def reader(model: str) -> Callable[[str], bool]:
+    """Whether the model takes a prompt of that length. A backbone's CLIP takes all, and warns of what it cuts."""
+    folder = locate(model)
+    kind = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))["text_encoder"][1]
+    if kind != TextEncoder.__name__:
+        return lambda _: True
+    encoder = TextEncoder.from_pretrained(folder / "text_encoder")
+    return lambda prompt: not encoder.unread(prompt)
+
+
+def _stage(recipe: EvaluationRecipe, readable: Callable[[str], bool]) -> Benchmark:
     data = recipe.data
     shown = {"frames": data.frames, "size": data.size, "ticks": data.ticks}
-    numbers = range(recipe.first, recipe.first + recipe.videos)
     assert recipe.split is not None
-    clips = [sample(i, split=recipe.split, events=recipe.events, actors=recipe.actors, **shown) for i in numbers]
+    clips, rejected = [], 0
+    for number in count(recipe.first):
+        clip = sample(number, split=recipe.split, events=recipe.events, actors=recipe.actors, **shown)
+        if readable(clip.caption):
+            clips.append(clip)
+        else:
+            rejected += 1
+            if not clips and rejected == PATIENCE:
+                raise UserError(f"model: reads none of {rejected} captions, they are too long; choose fewer events")
+        if len(clips) == recipe.videos:
+            break
     cases = [Case(i, clip.caption, clip.dsg, clip.plan) for i, clip in enumerate(clips)]
     shape = (data.frames, data.size, data.size)
     reference = [
         Item(case.id, clip.render, float(FPS), shape, clip.caption, gold_graph=clip.dsg)
         for case, clip in zip(cases, clips, strict=True)
     ]
-    return Benchmark(tuple(cases), tuple(reference))
+    said = f"{rejected} with captions longer than the model reads" if rejected else ""
+    return Benchmark(tuple(cases), tuple(reference), said)
 
 
 def _videos(recipe: EvaluationRecipe) -> Benchmark:

@@ -21,7 +21,7 @@ from dysenvdm.metrics.report import COLUMNS
 from dysenvdm.model_facts import facts
 from dysenvdm.stage import STAGE_VERSION
 from dysenvdm.stage.export import FPS
-from dysenvdm.studies.evaluation.cases import Benchmark, Case, read_benchmark
+from dysenvdm.studies.evaluation.cases import Benchmark, Case, read_benchmark, reader
 from dysenvdm.studies.evaluation.making import make_videos, settings_of
 from dysenvdm.studies.evaluation.picture import draw
 from dysenvdm.studies.evaluation.plans import Planned, plan_all
@@ -55,7 +55,7 @@ def evaluate(model: str, recipe: EvaluationRecipe, folder: Path, device: str, on
     _check_alike(settings, recipe)
     weights = hashes(used_models(model))
     _claim(folder, model, recipe, weights)
-    benchmark = read_benchmark(recipe)
+    benchmark = read_benchmark(recipe, reader(model))
     _check_reference(benchmark, recipe)
     videos = recipe.videos
     planned = plan_all(
@@ -212,6 +212,8 @@ def write_results(
     lines = [f"Columns: {', '.join(COLUMNS)}; ↑ higher is better, ↓ lower.", "", markdown(results)]
     if stage := said.get("stage"):
         told = f"{stage['clips']} clips of split {stage['split']} from {stage['first']} on"
+        if said["rejected_clips"]:
+            told += f"; passed over: {said['rejected_clips']}"
         lines = [f"Stage, version {stage['version']}: {told}.", "", *lines]
     lines += [f"- {why}" for why in missing.values()]
     if by_group:
