@@ -15,13 +15,16 @@ import tempfile
 import time
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
 from benchmarks.random_backbone import write_random_backbone
 from benchmarks.rows import Row, seconds
 from benchmarks.run import table
+
+if TYPE_CHECKING:
+    from planners.dsg import DynamicSceneGraph
 
 PROMPT = "a girl in a red coat jumps over a box"
 MEMORY_GIB = 16.0
@@ -57,14 +60,8 @@ def main() -> int:
 
 def measured(options: argparse.Namespace, work: Path) -> list[Row]:
     """Add the backbone once, and sample it in processes of their own."""
-    from dysenvdm.pretrained import add_backbone
-
-    source = options.folder
-    if source is None:
-        source = work / "random"
-        write_random_backbone(source, "tiny" if options.tiny else "full", options.dtype)
-    sizes: dict[str, Any] = {"adapter_width": 16, "adapter_layers": 1} if options.tiny else {}
-    adding = seconds(lambda: add_backbone(source, work / "added", **sizes))
+    source = source_of(options, work)
+    adding = seconds(lambda: add(source, work / "added", tiny=options.tiny))
     command = [sys.executable, "-m", "benchmarks.backbone", "--sample", str(work / "added")]
     for name in ("steps", "frames", "size", "dtype"):
         command += [f"--{name}", str(getattr(options, name))]
@@ -88,19 +85,41 @@ def measured(options: argparse.Namespace, work: Path) -> list[Row]:
     ]
 
 
+def source_of(options: argparse.Namespace, work: Path) -> Path:
+    """The user's folder, or one of random weights, tiny or of the full architecture."""
+    if options.folder is not None:
+        return Path(options.folder)
+    write_random_backbone(work / "random", "tiny" if options.tiny else "full", options.dtype)
+    return work / "random"
+
+
+def add(source: Path, folder: Path, *, tiny: bool) -> None:
+    """Make a model of ours of the backbone, with a scene adapter of the paper's size unless it is tiny."""
+    from dysenvdm.pretrained import add_backbone
+
+    sizes: dict[str, Any] = {"adapter_width": 16, "adapter_layers": 1} if tiny else {}
+    add_backbone(source, folder, **sizes)
+
+
+def scene() -> DynamicSceneGraph:
+    """What the prompt says, a girl that jumps and then does not."""
+    from planners.dsg import DynamicSceneGraph, Fact, SceneObject
+
+    girl = SceneObject(id="girl", label="girl")
+    jump = Fact(subject="girl", predicate="jump", start=0, end=1, source="plan")
+    return DynamicSceneGraph(ticks=2, objects=(girl,), facts=(jump,))
+
+
 def sample(options: argparse.Namespace) -> dict[str, Any]:
     """One run: load, a few guided steps with a scene, decoding."""
     import torch
 
     from dysenvdm.pipeline import DysenVDMPipeline
-    from planners.dsg import DynamicSceneGraph, Fact, SceneObject
 
     start = time.perf_counter()
     pipe = DysenVDMPipeline.from_pretrained(options.sample, dtype=getattr(torch, options.dtype))
     loaded = time.perf_counter() - start
-    girl = SceneObject(id="girl", label="girl")
-    jump = Fact(subject="girl", predicate="jump", start=0, end=1, source="plan")
-    scene = DynamicSceneGraph(ticks=2, objects=(girl,), facts=(jump,))
+    shown = scene()
     size: dict[str, Any] = {"num_frames": options.frames, "height": options.size, "width": options.size}
     ends: list[float] = []
     last: list[torch.Tensor] = []
@@ -109,9 +128,9 @@ def sample(options: argparse.Namespace) -> dict[str, Any]:
         ends.append(time.perf_counter())
         last[:] = [latents]
 
-    pipe([PROMPT], [scene], seeds=[0], num_inference_steps=options.steps, guidance_scale=9.0, on_step=on_step, **size)
+    pipe([PROMPT], [shown], seeds=[0], num_inference_steps=options.steps, guidance_scale=9.0, on_step=on_step, **size)
     decoded = time.perf_counter() - ends[-1]
-    difference = _difference(pipe, scene, last[0][:, :, :1].to(pipe.unet.dtype))
+    difference = _difference(pipe, shown, last[0][:, :, :1].to(pipe.unet.dtype))
     parts = {name: getattr(pipe, name) for name in ("unet", "vae", "text_encoder", "scene_adapter")}
     return {
         **{name: [sum(weight.numel() for weight in part.parameters()) / 1e6] for name, part in parts.items()},
