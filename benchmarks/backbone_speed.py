@@ -96,7 +96,7 @@ def plain(folder: Path, options: argparse.Namespace, device: Any) -> Callable[[]
     from diffusers.pipelines.deprecated.text_to_video_synthesis import TextToVideoSDPipeline
 
     dtype = getattr(torch, options.dtype)
-    pipe = TextToVideoSDPipeline.from_pretrained(str(folder), torch_dtype=dtype, local_files_only=True).to(device)
+    pipe = TextToVideoSDPipeline.from_pretrained(str(folder), dtype=dtype, local_files_only=True).to(device)
     pipe.set_progress_bar_config(disable=True)
     return lambda: pipe(PROMPT, generator=torch.Generator().manual_seed(0), output_type="np", **_settings(options))
 
