@@ -146,8 +146,7 @@ class RefereePhase:
         videos, drawn = self.corpus
         images = to_images(videos[chosen[:, None], shown])
         labels = {
-            name: value[chosen[:, None], shown] if name in OF_FRAMES else value[chosen]
-            for name, value in drawn.items()
+            name: value[chosen[:, None], shown] if name in OF_FRAMES else value[chosen] for name, value in drawn.items()
         }
         images = degraded(images, self.recipe.degrade, inputs["seeds"])
         return {"images": images.to(self.referee.place.dtype), "gold": maps_of(labels, self.words)}
@@ -186,10 +185,11 @@ def _autoencoder(recipe: Recipe, device: torch.device) -> AutoencoderKL | None:
         return None
     if not (folder / "config.json").is_file():
         raise UserError(f"model.vae: no autoencoder in {folder}; give the vae folder of a trained model")
-    vae = AutoencoderKL.from_pretrained(folder, local_files_only=True).to(device)
-    if device.type == "cuda" or recipe.train.precision == "bf16":
-        vae = vae.to(torch.bfloat16)
-    return vae.requires_grad_(False).eval()
+    half = device.type == "cuda" or recipe.train.precision == "bf16"
+    vae = AutoencoderKL.from_pretrained(
+        folder, local_files_only=True, torch_dtype=torch.bfloat16 if half else torch.float32
+    )
+    return vae.to(device).requires_grad_(False).eval()
 
 
 def put_behind(vae: AutoencoderKL, videos: Tensor, degrade: DegradeSection, seed: int) -> None:
