@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from dysenvdm.files import disk_trouble, sha256
 from dysenvdm.generation.loading import Weights, hashes, used_models
 from dysenvdm.generation.recipe import Origin, Settings, recipe, versions
-from dysenvdm.model_facts import usual
+from dysenvdm.model_facts import ModelFacts, facts, usual
 from dysenvdm.models import locate
 from dysenvdm.stage import STAGE_VERSION, StageClip
 from dysenvdm.stage.faithfulness import Faithfulness, added, faithfulness
@@ -70,6 +70,22 @@ class Studio:
         self.said_of_referee = said_of(noted_accuracy(locate(options.referee))) if options.referee else ""
 
     @cached_property
+    def facts(self) -> ModelFacts:
+        return facts(self.options.model)
+
+    def check(self, ticks: int) -> None:
+        """Raise :class:`UserError` where these settings suit no scene graph of so many ticks, whatever it says."""
+        frames, steps = self.settings.frames, self.settings.steps
+        if frames % self.facts.frame_multiple:
+            raise UserError(
+                f"frames: {frames} is not a multiple of {self.facts.frame_multiple}, which {self.options.model} needs"
+            )
+        if ticks > frames:
+            raise UserError(f"ticks: {ticks} in a video of {frames} frames; give at most {frames}")
+        if not 1 <= steps <= self.facts.max_steps:
+            raise UserError(f"steps: {steps} is not between 1 and {self.facts.max_steps}")
+
+    @cached_property
     def device(self) -> Any:
         from dysenvdm.generation.placement import checked_device
 
@@ -113,6 +129,7 @@ class Studio:
         return added([self._judged(video, dsg) for video in videos])
 
     def _made(self, prompt: str, seed: int, dsg: DynamicSceneGraph) -> Made:
+        self.check(dsg.ticks)  # what is wrong with all videos is no failure of this one
         machine = {"versions": versions(), "device": self.device.type}
         asked = {**asdict(self.settings), "model": self.weights, **machine}
         key = key_of({"prompt": prompt, "seed": seed, "dsg": dsg.to_dict(), "settings": asked})

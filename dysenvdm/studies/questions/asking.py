@@ -65,18 +65,47 @@ def ask(
         studio = None
         if videos is not None:
             model = _trained(recipe, level.clips, videos.model, folder) if level.clips else videos.model
-            studio = Studio(store, replace(videos, model=model), ticks=recipe.ticks, seed=0)
+            studio = Studio(store, replace(videos, model=model), ticks=_ticks(level.asked[0]), seed=0)
+            _check(studio, level)
             answers.weights[level.name] = studio.weights | studio.referee_weights
             answers.ceiling[level.name] = _ceiling(studio, level, on_progress)
         for contestant in read_contestants(planners, level.asked):
             key = (level.name, contestant.label)
-            records = plan_all(store, contestant, level.asked, ticks=recipe.ticks, seed=0, on_progress=on_progress)
+            records = _planned(store, contestant, level.asked, on_progress)
             graphs = [_graph(record, level) for record in records]
             answers.found[key] = _plan_parts(records, graphs, level.asked)
             answers.floor[key] = _plan_parts(records, graphs, _next(level.asked))
             if studio is not None:
                 _watch(studio, level, contestant, graphs, answers, on_progress)
     return answers
+
+
+def _planned(
+    store: Store, contestant: Contestant, asked: Sequence[Asked], on_progress: OnProgress
+) -> list[Planned]:
+    """The plans of all captions in order; those of as many ticks are planned together."""
+    found: dict[int, Planned] = {}
+    for ticks in dict.fromkeys(_ticks(one) for one in asked):
+        mine = [i for i, one in enumerate(asked) if _ticks(one) == ticks]
+        chosen = [asked[i] for i in mine]
+        records = plan_all(store, contestant, chosen, ticks=ticks, seed=0, on_progress=on_progress)
+        found |= zip(mine, records, strict=True)
+    return [found[i] for i in range(len(asked))]
+
+
+def _ticks(one: Asked) -> int:
+    assert one.gold_dsg is not None
+    return one.gold_dsg.ticks
+
+
+def _check(studio: Studio, level: Level) -> None:
+    """Raise :class:`UserError`, before hours of work, for settings that make no videos of the level's clips."""
+    for one in level.asked:
+        _in_length(studio, one)
+        try:
+            studio.check(_ticks(one))
+        except UserError as error:
+            raise UserError(f"level {level.name}: {error}") from None
 
 
 def _next(asked: Sequence[Asked]) -> list[Asked]:
@@ -102,7 +131,7 @@ def _plan_parts(records: Sequence[Planned], graphs: Sequence[DynamicSceneGraph],
 def _in_length(studio: Studio, one: Asked) -> None:
     """The studio makes this caption's videos as long as its clip is."""
     assert one.clip is not None
-    studio.settings = replace(studio.settings, frames=one.clip.frames)
+    studio.settings = replace(studio.settings, frames=one.clip.frames, ticks=_ticks(one))
 
 
 def _ceiling(studio: Studio, level: Level, on_progress: OnProgress) -> list[Parts]:

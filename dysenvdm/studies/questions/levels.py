@@ -9,12 +9,13 @@ from itertools import count
 from random import Random
 
 from dysenvdm.stage import StageClip, sample
+from dysenvdm.stage.actions import FRAMES_PER_BEAT
 from dysenvdm.stage.captions import MAX_WORDS, STYLES
 from dysenvdm.stage.captions.teller import Telling, tell
 from dysenvdm.stage.compositions import SPLITS
 from dysenvdm.stage.gold import gold_dsg, gold_plan
 from dysenvdm.studies.comparison.prompts import Asked
-from dysenvdm.studies.questions.recipe import StudyRecipe
+from dysenvdm.studies.questions.recipe import MAX_TICKS, StudyRecipe
 from planners.dsg import UserError
 
 OUT_OF_ORDER = "out of order"
@@ -82,6 +83,9 @@ def _clips(recipe: StudyRecipe) -> Iterator[StageClip]:
         split = "more-events"
     if recipe.actors and min(recipe.actors) not in SPLITS[split].actors:
         split = "more-actors"
+    ticks = recipe.ticks
+    if ticks is None and recipe.frames is not None:  # clips that are as long as their events need are never too long
+        ticks = min(recipe.frames // FRAMES_PER_BEAT, MAX_TICKS)
     for number in count(recipe.first):
         yield sample(
             number,
@@ -89,7 +93,7 @@ def _clips(recipe: StudyRecipe) -> Iterator[StageClip]:
             events=recipe.events,
             actors=recipe.actors,
             frames=recipe.frames,
-            ticks=recipe.ticks,
+            ticks=ticks,
         )
 
 

@@ -14,6 +14,7 @@ from dysenvdm.training.shipped import find_recipe
 from planners.dsg import UserError, one_line
 
 Factor = Literal["planner", "events", "telling", "words", "actors", "frames", "clips", "imagination"]
+MAX_TICKS = 64
 PAIRED: frozenset[Factor] = frozenset(("telling", "clips", "imagination"))
 """Factors whose levels are all of the same clips, so that levels can be compared clip by clip."""
 KNOWN = {column.name: column.figure for column in COLUMNS if column.name not in MEASURED}
@@ -32,8 +33,9 @@ class TrainingSection(Section):
 class StudyRecipe(Section):
     """One study. ``n`` captions a level, from number ``first`` of the held-out split ``test`` on.
 
-    ``frames`` None: each clip is as long as its events need. ``events`` and ``actors`` hold these numbers fixed, unless
-    they are what is varied. ``plans`` and ``videos`` are the figures that tables and plots show.
+    ``frames`` None: each clip is as long as its events need. ``ticks`` None: half as many as the clip has frames, as the
+    generator was trained, and at most 64. ``events`` and ``actors`` hold these numbers fixed, unless they are what is
+    varied. ``plans`` and ``videos`` are the figures that tables and plots show.
     """
 
     question: str
@@ -42,7 +44,7 @@ class StudyRecipe(Section):
     n: int = Field(ge=1)
     first: int = Field(0, ge=0)
     seeds: int = Field(1, ge=1, le=100)
-    ticks: int = Field(8, ge=4, le=64)
+    ticks: int | None = Field(8, ge=4, le=MAX_TICKS)
     frames: int | None = 16
     events: tuple[int, ...] | None = None
     actors: tuple[int, ...] | None = None

@@ -17,7 +17,7 @@ from dysenvdm.studies.comparison.videos import VideoOptions
 from dysenvdm.studies.questions import report
 from dysenvdm.studies.questions.asking import ask
 from dysenvdm.studies.questions.levels import levels
-from dysenvdm.studies.questions.recipe import StudyRecipe
+from dysenvdm.studies.questions.recipe import MAX_TICKS, StudyRecipe
 from dysenvdm.studies.questions.results import as_data, gains, rows
 
 RESULTS, PLOT, TABLE = "results.json", "plot.png", "table.md"
@@ -55,7 +55,7 @@ def run(
             "captions a level": len(asked[0].asked),
             "split": "test (more-events, more-actors where it has no such clips)",
             "first clip": recipe.first,
-            "ticks": recipe.ticks,
+            "ticks": recipe.ticks or f"half the frames, at most {MAX_TICKS}",
             "Stage": STAGE_VERSION,
         }
         if videos is not None:

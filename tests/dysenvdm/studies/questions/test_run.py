@@ -101,6 +101,34 @@ def test_videos_have_floor_and_ceiling_and_are_as_long_as_their_clips(tmp_path: 
     assert "(floor)" in table
 
 
+def test_clips_of_other_ticks_are_planned_with_theirs(tmp_path: Path) -> None:
+    given = EVENTS | {"levels": [6], "n": 6, "frames": None, "ticks": None, "planners": ["rules", "gold"]}
+    study(tmp_path / "x", given, ["rules", "gold"])
+    batches = [json.loads(path.read_text())["plans"] for path in (tmp_path / "x" / "plans").glob("*.json")]
+    ticks = [{plan["dsg"]["ticks"] for plan in batch} for batch in batches]
+    assert all(len(each) == 1 for each in ticks)
+    assert len(set.union(*ticks)) > 1
+    table = (tmp_path / "x" / "table.md").read_text()
+    assert "| gold | 6 | 1 (1 to 1) |" in table
+    assert "ticks half the frames, at most 64" in table
+
+
+def test_settings_that_no_video_can_have_end_the_study_and_count_as_nothing(
+    tmp_path: Path, videos: VideoOptions
+) -> None:
+    from dataclasses import replace
+
+    given = EVENTS | {"levels": [1], "n": 1}
+    with pytest.raises(UserError, match="level 1: ticks: 32 in a video of 16 frames"):
+        study(tmp_path / "x", given | {"ticks": 32}, videos=videos)
+    with pytest.raises(UserError, match="level 16: steps: 1001 is not between 1 and 1000"):
+        study(tmp_path / "x", given | {"factor": "frames", "levels": [16]}, videos=replace(videos, steps=1001))
+    with pytest.raises(UserError, match="level 18: frames: 18 is not a multiple of 4"):
+        study(tmp_path / "x", given | {"factor": "frames", "levels": [18]}, videos=videos)
+    assert not list((tmp_path / "x").glob("failures/*"))
+    assert not list((tmp_path / "x").glob("plans/*"))  # said before hours of planning
+
+
 def test_a_killed_run_goes_on_and_finds_the_same(tmp_path: Path, videos: VideoOptions) -> None:
     given = EVENTS | {"n": 3}
     whole = study(tmp_path / "whole", given, videos=videos)
