@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from dysenvdm.files import disk_trouble, sha256
 from dysenvdm.generation.loading import Weights, hashes, used_models
 from dysenvdm.generation.recipe import Origin, Settings, recipe, versions
-from dysenvdm.model_facts import ModelFacts, facts, usual
+from dysenvdm.model_facts import ModelFacts, SceneMode, Scheduler, facts, usual
 from dysenvdm.models import locate
 from dysenvdm.stage import STAGE_VERSION, StageClip
 from dysenvdm.stage.faithfulness import Faithfulness, added, faithfulness
@@ -35,13 +35,16 @@ SEED_STEP = 10_000
 
 @dataclass(frozen=True)
 class VideoOptions:
-    """``seeds`` videos are made of every scene graph; ``referee`` None leaves out what it would say."""
+    """``seeds`` videos are made of every scene graph; ``referee`` None leaves out what it would say; ``scheduler`` and
+    ``scene_mode`` None are the model's own."""
 
     model: str
     seeds: int = 1
     steps: int | None = None
     device: str = "auto"
     referee: str | None = None
+    scheduler: Scheduler | None = None
+    scene_mode: SceneMode | None = None
 
 
 @dataclass(frozen=True)
@@ -61,8 +64,9 @@ class Studio:
         self.store, self.options, self.seed = store, options, seed
         own = usual(options.model)
         self.settings = Settings(
-            model=options.model, planner=None, negative_prompt="", steps=options.steps or own.steps, scheduler=None,
-            guidance=own.guidance, scene_guidance=own.guidance, frames=own.frames, fps=own.fps, scale=1, ticks=ticks,
+            model=options.model, planner=None, negative_prompt="", steps=options.steps or own.steps,
+            scheduler=options.scheduler, scene_mode=options.scene_mode, guidance=own.guidance,
+            scene_guidance=own.guidance, frames=own.frames, fps=own.fps, scale=1, ticks=ticks,
         )  # fmt: skip
         self.weights: Weights = hashes(used_models(options.model))
         self._readings: dict[str, Reading] = {}
@@ -139,7 +143,8 @@ class Studio:
         if not file.exists():
             pipe = self.pipe
             try:
-                video = pipe([prompt], [dsg], seeds=[seed], **self.settings.arguments())[0]
+                mode = self.options.scene_mode
+                video = pipe([prompt], [dsg], seeds=[seed], scene_mode=mode, **self.settings.arguments())[0]
             except UserError as error:  # this graph is too much for the model; the others are not
                 self.store.put("failures", key, {"error": str(error)})
                 return Made(seed, None, None, str(error))
