@@ -28,7 +28,7 @@ TRAINING = {
     "train": {"steps": 2, "batch_size": 2, "lr": 1e-3},
     "log": {"every": 1, "validate_every": 2, "sample_every": 2, "checkpoint_every": 2, "sample_steps": 2},
 }  # fmt: skip
-STUDY = {
+STUDY: dict[str, Any] = {
     "question": "Do videos follow?", "factor": "variant", "n": 3, "events": [1, 3], "balanced": ["events", "order"],
     "frames": None, "ticks": None, "planners": ["gold"], "videos": ["events shown", "right target", "setting shown"],
     "by": ["events", "order"],

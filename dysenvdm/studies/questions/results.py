@@ -112,7 +112,9 @@ def gains(recipe: StudyRecipe, found: Sequence[Row]) -> list[Gain]:
     wanted = [(row, by[row.level, planners[0]], planners[0]) for row in found if row.planner != planners[0]]
     if recipe.factor in PAIRED:
         first = str(recipe.levels[0])
-        wanted += [(row, than, first) for row in found if row.level != first and (than := by.get((first, row.planner)))]
+        wanted += [
+            (row, by[first, row.planner], first) for row in found if row.level != first and (first, row.planner) in by
+        ]
     tested: list[Gain] = []
     for name in (*recipe.plans, *recipe.videos):
         if name == CAPTION_WORDS:  # the caption's, whoever plans it

@@ -197,8 +197,8 @@ def test_variants_with_other_settings_are_trained_once_each(
     assert len({json.dumps(each) for each in weights}) == 3
     study(tmp_path / "x", given, videos=videos)
     assert len(trained) == 2
-    given["training"]["set"] = ["model.gate=10"]  # another training makes other models
-    study(tmp_path / "x", given, videos=videos)
+    other = {"training": {"recipe": "stage/denoiser-nano", "set": ["model.gate=10"]}}  # makes other models
+    study(tmp_path / "x", given | other, videos=videos)
     assert len(trained) == 4
 
 
