@@ -31,7 +31,7 @@ class TrainingSection(Section):
 
 
 class Variant(Section):
-    """A level of the factor ``variant``: what of making the videos is other than usual.
+    """A level of the factor ``variant``: what of making the videos is other than the command and the model say.
 
     ``imagined`` false: scene graphs without imagined facts. ``set``: not the command's model but one of its own, which
     is trained as the recipe's ``training`` says with these changes more; an empty list is that training without any.
