@@ -60,8 +60,10 @@ rehearse: $(VENV)/.dev models  ## the whole chain on real clips at a tiny size, 
 bench: $(VENV)/.dev models  ## speed and memory, with n and spread
 	$(BIN)/python -m benchmarks.run
 
-bench-model: $(VENV)/.dev models  ## what scene attention and the scene encoder cost, as ratios
+bench-model: $(VENV)/.dev models  ## what scene attention costs; the paper's claim and the schedulers (docs/results.md): hours, goes on where stopped, STUDY= and CLAIM= take options
 	$(BIN)/python -m benchmarks.run scene rgtrm
+	$(BIN)/dysenvdm study run claim --docs docs/results.md $(STUDY) $(CLAIM)
+	$(BIN)/dysenvdm study run schedulers --docs docs/results.md $(STUDY)
 
 bench-training: $(VENV)/.dev models  ## what the training loop, ZeRO stages and activation checkpointing cost, as ratios
 	$(BIN)/python -m benchmarks.run training

@@ -128,6 +128,9 @@ def run_study(
     steps: Annotated[int | None, typer.Option(min=1, max=1000, help="Denoising steps; else the model's usual.")] = None,
     seeds: Annotated[int | None, typer.Option(min=1, max=100, help="Videos of every plan; else the recipe's.")] = None,
     device: Annotated[str, typer.Option(help="Where videos are made: auto, cpu or cuda.")] = "auto",
+    training: Annotated[
+        str | None, typer.Option(metavar="RECIPE", help="Trains this study's own models, instead of its recipe's.")
+    ] = None,
     docs: Annotated[
         Path | None, typer.Option(metavar="FILE.md", help="Also write the study's section into this document.")
     ] = None,
@@ -142,6 +145,8 @@ def run_study(
     from dysenvdm.studies.questions.run import run
 
     name, recipe = load_study(study)
+    if training is not None:
+        recipe = recipe.trained_by(training)
     folder = output or Path("runs", "studies", name)
     if docs is not None:
         check_parent(docs)
@@ -175,7 +180,7 @@ def run_study(
 def _command(context: typer.Context, study: str, planner: list[str] | None) -> str:
     """The command as it was given, defaults and the places of files left out, for whoever reads the results."""
     told = ["dysenvdm study run", study, *(f"--planner {one}" for one in planner or ())]
-    for name in ("limit", "no_videos", "model", "referee", "steps", "seeds", "docs"):
+    for name in ("limit", "no_videos", "model", "referee", "steps", "seeds", "training", "docs"):
         value = context.params[name]
         default = next(each.default for each in context.command.params if each.name == name)
         if value != default:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from dysenvdm.files import disk_trouble, sha256
 from dysenvdm.generation.loading import Weights, hashes, used_models
 from dysenvdm.generation.recipe import Origin, Settings, recipe, versions
-from dysenvdm.model_facts import facts, usual
+from dysenvdm.model_facts import ModelFacts, SceneMode, Scheduler, facts, usual
 from dysenvdm.models import locate
 from dysenvdm.stage import STAGE_VERSION, StageClip
 from dysenvdm.stage.faithfulness import Faithfulness, added, faithfulness
@@ -35,13 +35,16 @@ SEED_STEP = 10_000
 
 @dataclass(frozen=True)
 class VideoOptions:
-    """``seeds`` videos are made of every scene graph; ``referee`` None leaves out what it would say."""
+    """``seeds`` videos are made of every scene graph; ``referee`` None leaves out what it would say; ``scheduler`` and
+    ``scene_mode`` None are the model's own."""
 
     model: str
     seeds: int = 1
     steps: int | None = None
     device: str = "auto"
     referee: str | None = None
+    scheduler: Scheduler | None = None
+    scene_mode: SceneMode | None = None
 
 
 @dataclass(frozen=True)
@@ -74,13 +77,30 @@ class Studio:
         self.store, self.options, self.seed = store, options, seed
         own = usual(options.model)
         self.settings = Settings(
-            model=options.model, planner=None, negative_prompt="", steps=options.steps or own.steps, scheduler=None,
-            guidance=own.guidance, scene_guidance=own.guidance, frames=own.frames, fps=own.fps, scale=1, ticks=ticks,
+            model=options.model, planner=None, negative_prompt="", steps=options.steps or own.steps,
+            scheduler=options.scheduler, scene_mode=options.scene_mode, guidance=own.guidance,
+            scene_guidance=own.guidance, frames=own.frames, fps=own.fps, scale=1, ticks=ticks,
         )  # fmt: skip
         self.weights: Weights = hashes(used_models(options.model))
         self._readings: dict[str, Reading] = {}
         self.referee_weights: Weights = hashes([locate(options.referee)]) if options.referee else {}
         self.said_of_referee = said_of(noted_accuracy(locate(options.referee))) if options.referee else ""
+
+    @cached_property
+    def facts(self) -> ModelFacts:
+        return facts(self.options.model)
+
+    def check(self, ticks: int) -> None:
+        """Raise :class:`UserError` where these settings suit no scene graph of so many ticks, whatever it says."""
+        frames, steps = self.settings.frames, self.settings.steps
+        if frames % self.facts.frame_multiple:
+            raise UserError(
+                f"frames: {frames} is not a multiple of {self.facts.frame_multiple}, which {self.options.model} needs"
+            )
+        if ticks > frames:
+            raise UserError(f"ticks: {ticks} in a video of {frames} frames; give at most {frames}")
+        if not 1 <= steps <= self.facts.max_steps:
+            raise UserError(f"steps: {steps} is not between 1 and {self.facts.max_steps}")
 
     @cached_property
     def device(self) -> Any:
@@ -126,6 +146,7 @@ class Studio:
         return added([self._judged(video, dsg) for video in videos])
 
     def _made(self, prompt: str, seed: int, dsg: DynamicSceneGraph) -> Made:
+        self.check(dsg.ticks)  # what is wrong with all videos is no failure of this one
         machine = {"versions": versions(), "device": self.device.type}
         asked = {**asdict(self.settings), "model": self.weights, **machine}
         key = key_of({"prompt": prompt, "seed": seed, "dsg": dsg.to_dict(), "settings": asked})
@@ -133,10 +154,10 @@ class Studio:
         if failure is not None:
             return Made(seed, None, None, failure["error"])
         if not file.exists():
-            pipe, of_size = self.pipe, [DynamicSceneGraph(ticks=dsg.ticks)]
-            pipe.check_inputs([prompt], of_size, [seed], self.settings.frames, self.settings.steps)  # stops the run
+            pipe = self.pipe
             try:
-                video = pipe([prompt], [dsg], seeds=[seed], **self.settings.arguments())[0]
+                mode = self.options.scene_mode
+                video = pipe([prompt], [dsg], seeds=[seed], scene_mode=mode, **self.settings.arguments())[0]
             except UserError as error:  # this graph is too much for the model; the others are not
                 self.store.put("failures", key, {"error": str(error)})
                 return Made(seed, None, None, str(error))

@@ -6,24 +6,28 @@ command goes on where an earlier one was stopped, and gives the same figures.
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from dysenvdm.files import sha256
 from dysenvdm.metrics.contract import Pair
 from dysenvdm.models import locate
 from dysenvdm.scene_tensors import without_imagined
 from dysenvdm.studies.comparison.contestants import Contestant, read_contestants
-from dysenvdm.studies.comparison.figures import plan_parts, shown_parts
+from dysenvdm.studies.comparison.figures import plan_parts
 from dysenvdm.studies.comparison.plans import OnProgress, Planned, plan_all
 from dysenvdm.studies.comparison.prompts import Asked
-from dysenvdm.studies.comparison.store import Store
+from dysenvdm.studies.comparison.store import Store, key_of
 from dysenvdm.studies.comparison.videos import Studio, VideoOptions
+from dysenvdm.studies.questions.figures import video_parts
 from dysenvdm.studies.questions.levels import Level
 from dysenvdm.studies.questions.recipe import StudyRecipe
 from dysenvdm.studies.questions.scenes import CAPTION_WORDS, scene_parts
+from dysenvdm.training.recipe import read_recipe
 from dysenvdm.training.run_folder import say
 from planners.dsg import DynamicSceneGraph, UserError
 
@@ -56,27 +60,55 @@ def ask(
     on_progress: OnProgress,
 ) -> Answers:
     """Do what the folder lacks; raises :class:`UserError` for what a user can mend."""
-    if recipe.training is not None and videos is None:
-        raise UserError("--no-videos: this study trains models and looks at their videos; leave it out")
+    if videos is None and (recipe.training is not None or not recipe.plans):
+        does = "trains models and looks at their videos" if recipe.training else "looks at videos alone"
+        raise UserError(f"--no-videos: this study {does}; leave it out")
     if videos is not None and videos.referee is not None:
         locate(videos.referee)  # before hours of work
     store, answers = Store(folder), Answers()
     for level in levels:
         studio = None
         if videos is not None:
-            model = _trained(recipe, level.clips, videos.model, folder) if level.clips else videos.model
-            studio = Studio(store, replace(videos, model=model), ticks=recipe.ticks, seed=0)
+            options = _options(recipe, level, videos, folder)
+            studio = Studio(store, options, ticks=_ticks(level.asked[0]), seed=0)
+            _check(studio, level)
             answers.weights[level.name] = studio.weights | studio.referee_weights
             answers.ceiling[level.name] = _ceiling(studio, level, on_progress)
         for contestant in read_contestants(planners, level.asked):
             key = (level.name, contestant.label)
-            records = plan_all(store, contestant, level.asked, ticks=recipe.ticks, seed=0, on_progress=on_progress)
+            records = _planned(store, contestant, level.asked, on_progress)
             graphs = [_graph(record, level) for record in records]
             answers.found[key] = _plan_parts(records, graphs, level.asked)
             answers.floor[key] = _plan_parts(records, graphs, _next(level.asked))
             if studio is not None:
                 _watch(studio, level, contestant, graphs, answers, on_progress)
     return answers
+
+
+def _planned(store: Store, contestant: Contestant, asked: Sequence[Asked], on_progress: OnProgress) -> list[Planned]:
+    """The plans of all captions in order; those of as many ticks are planned together."""
+    found: dict[int, Planned] = {}
+    for ticks in dict.fromkeys(_ticks(one) for one in asked):
+        mine = [i for i, one in enumerate(asked) if _ticks(one) == ticks]
+        chosen = [asked[i] for i in mine]
+        records = plan_all(store, contestant, chosen, ticks=ticks, seed=0, on_progress=on_progress)
+        found |= zip(mine, records, strict=True)
+    return [found[i] for i in range(len(asked))]
+
+
+def _ticks(one: Asked) -> int:
+    assert one.gold_dsg is not None
+    return one.gold_dsg.ticks
+
+
+def _check(studio: Studio, level: Level) -> None:
+    """Raise :class:`UserError`, before hours of work, for settings that make no videos of the level's clips."""
+    for one in level.asked:
+        _in_length(studio, one)
+        try:
+            studio.check(_ticks(one))
+        except UserError as error:
+            raise UserError(f"level {level.name}: {error}") from None
 
 
 def _next(asked: Sequence[Asked]) -> list[Asked]:
@@ -102,7 +134,7 @@ def _plan_parts(records: Sequence[Planned], graphs: Sequence[DynamicSceneGraph],
 def _in_length(studio: Studio, one: Asked) -> None:
     """The studio makes this caption's videos as long as its clip is."""
     assert one.clip is not None
-    studio.settings = replace(studio.settings, frames=one.clip.frames)
+    studio.settings = replace(studio.settings, frames=one.clip.frames, ticks=_ticks(one))
 
 
 def _ceiling(studio: Studio, level: Level, on_progress: OnProgress) -> list[Parts]:
@@ -113,7 +145,7 @@ def _ceiling(studio: Studio, level: Level, on_progress: OnProgress) -> list[Part
         assert one.clip is not None
         assert one.gold_dsg is not None
         _in_length(studio, one)
-        found.append(shown_parts(studio.judged([studio.drawn(one.clip)], one.gold_dsg)))
+        found.append(video_parts(studio.judged([studio.drawn(one.clip)], one.gold_dsg)))
     return found
 
 
@@ -137,23 +169,46 @@ def _watch(
             for video in made
             if video.error
         ]
-        answers.found[key][i] |= shown_parts(studio.judged(made, one.gold_dsg), studio.judged(made, graph))
-        answers.floor[key][i] |= shown_parts(studio.judged(made, other.gold_dsg))
+        answers.found[key][i] |= video_parts(studio.judged(made, one.gold_dsg), studio.judged(made, graph))
+        answers.floor[key][i] |= video_parts(studio.judged(made, other.gold_dsg))
 
 
-def _trained(recipe: StudyRecipe, clips: int, model: str, folder: Path) -> str:
-    """The model of the study's recipe after so many clips, trained where the folder lacks it.
+def _options(recipe: StudyRecipe, level: Level, videos: VideoOptions, folder: Path) -> VideoOptions:
+    """How the videos of a level are made; its own model is trained where the folder lacks it."""
+    variant, model = level.variant, videos.model
+    if level.clips is not None:
+        model = _trained(recipe, f"{level.clips}-clips", (f"data.clips={level.clips}",), videos.model, folder)
+    elif variant.set is not None:
+        model = _trained(recipe, _run_name(recipe, level, model), variant.set, videos.model, folder)
+    steps, scheduler = variant.steps or videos.steps, variant.scheduler or videos.scheduler
+    return replace(
+        videos, model=model, steps=steps, scheduler=scheduler, scene_mode=variant.scene_mode or videos.scene_mode
+    )
+
+
+def _run_name(recipe: StudyRecipe, level: Level, model: str) -> str:
+    """Of what is trained and not only of the variant: two that train alike share a model, and a recipe that was changed
+    or another autoencoder has another one."""
+    assert recipe.training is not None
+    recipe_said = read_recipe(recipe.training.recipe, [*recipe.training.set, *(level.variant.set or ())])
+    trained = [recipe_said, [sha256(file) for file in sorted((locate(model) / "vae").glob("*.safetensors"))]]
+    twin = next(name for name, one in recipe.variants.items() if one.set == level.variant.set)
+    return f"{re.sub(r'[^a-z0-9]+', '-', twin.lower()).strip('-')}-{key_of(trained)[:8]}"
+
+
+def _trained(recipe: StudyRecipe, name: str, changes: Sequence[str], model: str, folder: Path) -> str:
+    """The model of the study's recipe with these changes, trained where the folder lacks it.
 
     By a process of its own, which a later command joins where it was stopped: its run folder has the checkpoints.
     """
     assert recipe.training is not None
-    run = folder / "training" / f"{clips}-clips"
+    run = folder / "training" / name
     if (run / "model" / "manifest.json").is_file():  # written last
         return str(run / "model")
     run.parent.mkdir(parents=True, exist_ok=True)
-    changes = (f"run={run}", f"data.clips={clips}", f"model.vae={locate(model) / 'vae'}", *recipe.training.set)
-    given = [part for change in changes for part in ("--set", change)]
-    say(f"training on {clips} clips: {run}")
+    whole = (f"run={run}", f"model.vae={locate(model) / 'vae'}", *recipe.training.set, *changes)
+    given = [part for change in whole for part in ("--set", change)]
+    say(f"training a model of its own: {run}")
     done = subprocess.run([sys.executable, "-m", "dysenvdm.training", recipe.training.recipe, *given], check=False)
     if done.returncode:
         raise UserError(f"{run}: training ended with code {done.returncode}; its own message says why")

@@ -9,34 +9,64 @@ from typing import Any
 
 from dysenvdm.files import written_whole
 from dysenvdm.metrics.report import ARROWS
-from dysenvdm.studies.questions.recipe import KNOWN, StudyRecipe
+from dysenvdm.studies.questions.figures import KNOWN
+from dysenvdm.studies.questions.groups import Group
+from dysenvdm.studies.questions.recipe import StudyRecipe
 from dysenvdm.studies.questions.results import Gain, Row
 from planners.dsg import UserError
 
 Cells = Sequence[Sequence[str]]
 LEAST = 10
 """Captions from which on a difference is called significant: of fewer, no bootstrap tells enough."""
+DEVICE, VERSIONS = "device", "versions"
+"""Settings of studies with videos: where and by what these were made."""
 FLOOR, CEILING = "next caption's gold (floor)", "drawn clips (ceiling)"
 
 
-def tables(recipe: StudyRecipe, found: Sequence[Row], gained: Sequence[Gain]) -> list[tuple[str, Cells]]:
-    """Title and cells of each table, the head first: plans, videos, differences; those without rows are left out."""
+def tables(
+    recipe: StudyRecipe, found: Sequence[Row], gained: Sequence[Gain], grouped: Sequence[Group] = ()
+) -> list[tuple[str, Cells]]:
+    """Title and cells of each table, the head first: plans, videos, differences, and both kinds of figures by group;
+    those without rows are left out."""
     made: list[tuple[str, Cells]] = []
     for title, names in (("Plans", recipe.plans), ("Videos, as the referee sees them", recipe.videos)):
-        shown = [name for name in names if any(name in row.results for row in found)]
-        if shown:
-            made.append((title, _figures(recipe, found, shown)))
+        if there := shown(names, found):
+            made.append((title, _figures(recipe, found, there)))
     if gained:
         made.append(("Differences on the same captions or clips", _gains(recipe, gained)))
     if len(recipe.levels) == 1:  # nothing to tell apart
         made = [(title, [line[1:] for line in lines]) for title, lines in made]
-    return made
+    return made + [table for by in recipe.by if (table := _by(recipe, by, [g for g in grouped if g.by == by]))]
+
+
+def _by(recipe: StudyRecipe, by: str, grouped: Sequence[Group]) -> tuple[str, Cells] | None:
+    """A line per group, level and planner; below each group its bounds, over all levels from the least to the most."""
+    names = shown((*recipe.plans, *recipe.videos), [row for group in grouped for row in group.rows])
+    several = len(recipe.levels) > 1
+    lines = [[by, *([recipe.factor] if several else []), "planner", "n", *map(_titled, names)]]
+    for group in grouped:
+        for row in group.rows:
+            level = [row.level] if several else []
+            lines.append([group.name, *level, row.planner, str(row.n), *(_value(row, name) for name in names)])
+        for label, bound in ((FLOOR, "floor"), (CEILING, "ceiling")):
+            cells = [_bound(group.rows, name, bound) for name in names]
+            if any(cell != "-" for cell in cells):
+                lines.append([group.name, *(["all"] if several else []), label, "", *cells])
+    return (f"By {by}", lines) if names else None
+
+
+def shown(names: Sequence[str], found: Sequence[Row]) -> list[str]:
+    """Those that any row has."""
+    return [name for name in names if any(name in row.results for row in found)]
+
+
+def _titled(name: str) -> str:
+    return f"{name} {ARROWS[KNOWN[name].direction]}".strip()
 
 
 def _figures(recipe: StudyRecipe, found: Sequence[Row], names: Sequence[str]) -> Cells:
     """A line per level and planner, and below each level what is right by chance and what the referee can see."""
-    head = [recipe.factor, "planner", "n", *(f"{name} {ARROWS[KNOWN[name].direction]}".strip() for name in names)]
-    lines = [head]
+    lines = [[recipe.factor, "planner", "n", *map(_titled, names)]]
     for level in dict.fromkeys(row.level for row in found):
         mine = [row for row in found if row.level == level]
         for row in mine:
@@ -80,7 +110,10 @@ def caption(
     settings: Mapping[str, Any], weights: Mapping[str, Iterable[str]], failures: Sequence[Mapping[str, str]] = ()
 ) -> str:
     """Under the tables: what they are of."""
-    said = ", ".join(f"{name} {value}" for name, value in settings.items())
+    said = ", ".join(f"{name} {value}" for name, value in settings.items() if name not in (DEVICE, VERSIONS))
+    if DEVICE in settings:
+        made_by = " ".join(f"{name} {version}" for name, version in settings[VERSIONS].items())
+        said += f". Videos made on a {settings[DEVICE]} with {made_by}"
     hashes = ", ".join(f"{name} {' '.join(values)}" for name, values in weights.items())
     starred = "* differs from nothing (paired bootstrap, p < 0.05 after Holm). "
     about = f"In brackets 95 % bootstrap intervals over captions. {starred}{said}."
@@ -91,13 +124,13 @@ def caption(
 
 
 def markdown(
-    name: str, recipe: StudyRecipe, made: Sequence[tuple[str, Cells]], note: str, command: str, plot: str
+    name: str, recipe: StudyRecipe, made: Sequence[tuple[str, Cells]], note: str, command: str, plots: Sequence[str]
 ) -> str:
     """The study's section of a document, with the command that makes it."""
     parts = [f"## {recipe.question}", "", f"`{command}`", ""]
     for title, (head, *lines) in made:
         parts += [f"**{title}**", "", _line(head), "|" + "---|" * len(head), *(_line(line) for line in lines), ""]
-    parts += [note, "", f"![{name}]({plot})", ""]
+    parts += [note, *(line for plot in plots for line in ("", f"![{name}]({plot})")), ""]
     return "\n".join(parts)
 
 
@@ -117,63 +150,3 @@ def put_section(document: Path, name: str, text: str) -> None:
     written = whole.sub(lambda _: section, there) if whole.search(there) else f"{there.rstrip()}\n\n{section}"
     with written_whole(document) as temporary:
         temporary.write_text(written, encoding="utf-8")
-
-
-def draw(recipe: StudyRecipe, found: Sequence[Row], file: Path) -> None:
-    """A panel per figure of the tables, with intervals; floor and ceiling as dotted lines."""
-    import matplotlib
-
-    matplotlib.use("agg")
-    from matplotlib import pyplot
-
-    names = [name for name in (*recipe.plans, *recipe.videos) if any(name in row.results for row in found)]
-    levels = list(dict.fromkeys(row.level for row in found))
-    planners = list(dict.fromkeys(row.planner for row in found))
-    wide = min(4, len(names))
-    high = -(-len(names) // wide)
-    figure, axes = pyplot.subplots(high, wide, figsize=(3.2 * wide, 2.8 * high), squeeze=False, layout="constrained")
-    for axis, name in zip(axes.flat, names, strict=False):
-        _panel(axis, name, found, levels, planners)
-    for axis in axes.flat[len(names) :]:
-        axis.remove()
-    if len(levels) > 1:
-        axes[0][0].set_xlabel(recipe.factor)
-        axes[0][0].legend(fontsize=6)
-    with written_whole(file) as temporary:
-        figure.savefig(temporary, dpi=110, metadata={"Software": None})
-    pyplot.close(figure)
-
-
-def _panel(axis: Any, name: str, found: Sequence[Row], levels: Sequence[str], planners: Sequence[str]) -> None:
-    alone = len(levels) == 1
-    places = {planner: i if alone else 0.06 * (i - (len(planners) - 1) / 2) for i, planner in enumerate(planners)}
-    for planner in planners:
-        mine = [row for row in found if row.planner == planner and name in row.results]
-        results = [row.results[name] for row in mine]
-        x = [levels.index(row.level) + places[planner] for row in mine]
-        values = [result.value or 0.0 for result in results]
-        ends = [result.interval or (value, value) for result, value in zip(results, values, strict=True)]
-        errors = [
-            [max(0.0, value - low) for value, (low, _) in zip(values, ends, strict=True)],
-            [max(0.0, high - value) for value, (_, high) in zip(values, ends, strict=True)],
-        ]
-        axis.errorbar(x, values, errors, marker="o", markersize=3, linewidth=1, capsize=2, label=planner)
-    for bound in ("floor", "ceiling"):
-        known = [
-            [getattr(row.results[name], bound) for row in found if row.level == level and name in row.results]
-            for level in levels
-        ]
-        y = [max(values) if values and None not in values else None for values in known]
-        if any(value is not None for value in y):
-            axis.plot(
-                [-0.4, len(planners) - 0.6] if alone else range(len(levels)),
-                [float("nan") if value is None else value for value in (y * 2 if alone else y)],
-                color="0.6",
-                linestyle=":",
-                linewidth=1,
-            )
-    ticks = planners if alone else levels
-    long = max(map(len, ticks)) > 5
-    axis.set_xticks(range(len(ticks)), ticks, rotation=20 if long else 0, fontsize=6, ha="right" if long else "center")
-    axis.set_title(name, fontsize=9)
-    axis.tick_params(axis="y", labelsize=7)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -10,7 +10,8 @@ from dysenvdm.metrics import Result
 from dysenvdm.metrics.bootstrap import RESAMPLES, difference, holm, share
 from dysenvdm.metrics.contract import Pair
 from dysenvdm.studies.questions.asking import Answers, Parts, weights_of
-from dysenvdm.studies.questions.recipe import KNOWN, PAIRED, VIDEO_FIGURES, StudyRecipe
+from dysenvdm.studies.questions.figures import KNOWN, VIDEO_FIGURES
+from dysenvdm.studies.questions.recipe import PAIRED, StudyRecipe
 from dysenvdm.studies.questions.scenes import CAPTION_WORDS
 
 FORMAT = "dysenvdm.study/1"
@@ -47,18 +48,26 @@ class Gain:
     p_holm: float
 
 
-def rows(answers: Answers, settings: Mapping[str, Any]) -> list[Row]:
-    """All figures that can be judged, whether tables show them or not."""
+def rows(
+    answers: Answers,
+    settings: Mapping[str, Any],
+    names: Collection[str] = tuple(KNOWN),
+    chosen: Mapping[str, Sequence[int]] | None = None,
+) -> list[Row]:
+    """The figures of these names that can be judged, of all captions or of those ``chosen`` by level and place."""
     found = []
     for (level, planner), parts in answers.found.items():
+        places = range(len(parts)) if chosen is None else chosen.get(level, ())
+        if not places:
+            continue
         results = {}
-        for name, figure in KNOWN.items():
-            value, pairs = _share(parts, name)
+        for name in names:
+            value, pairs = _share(parts, name, places)
             if value is None:
                 continue
-            video = name in VIDEO_FIGURES
-            floor, _ = _share(answers.floor[level, planner], name)
-            ceiling, _ = _share(answers.ceiling.get(level, ()), name)
+            figure, video = KNOWN[name], name in VIDEO_FIGURES
+            floor, _ = _share(answers.floor[level, planner], name, places)
+            ceiling, _ = _share(answers.ceiling.get(level, ()), name, places)
             results[name] = Result(
                 metric="video" if video else "plan",
                 figure=name,
@@ -73,7 +82,7 @@ def rows(answers: Answers, settings: Mapping[str, Any]) -> list[Row]:
                 weights=weights_of({level: answers.weights.get(level, {})}) if video else {},
                 pairs=pairs,
             )
-        found.append(Row(level, planner, len(parts), results))
+        found.append(Row(level, planner, len(places), results))
     return found
 
 
@@ -87,8 +96,10 @@ def _has_floor(name: str) -> bool:
     )  # fmt: skip
 
 
-def _share(parts: Sequence[Parts], name: str) -> tuple[tuple[float, float, float] | None, dict[str, Pair]]:
-    pairs = {str(i): one[name] for i, one in enumerate(parts) if name in one}
+def _share(
+    parts: Sequence[Parts], name: str, places: Sequence[int]
+) -> tuple[tuple[float, float, float] | None, dict[str, Pair]]:
+    pairs = {str(i): parts[i][name] for i in places if parts and name in parts[i]}
     return share(list(pairs.values())) if pairs else None, pairs
 
 
@@ -101,7 +112,9 @@ def gains(recipe: StudyRecipe, found: Sequence[Row]) -> list[Gain]:
     wanted = [(row, by[row.level, planners[0]], planners[0]) for row in found if row.planner != planners[0]]
     if recipe.factor in PAIRED:
         first = str(recipe.levels[0])
-        wanted += [(row, by[first, row.planner], first) for row in found if row.level != first]
+        wanted += [
+            (row, by[first, row.planner], first) for row in found if row.level != first and (first, row.planner) in by
+        ]
     tested: list[Gain] = []
     for name in (*recipe.plans, *recipe.videos):
         if name == CAPTION_WORDS:  # the caption's, whoever plans it
@@ -132,6 +145,7 @@ def as_data(
     gained: Iterable[Gain],
     settings: Mapping[str, Any],
     failures: Sequence[Mapping[str, str]],
+    grouped: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """Everything as JSON data."""
     return {
@@ -150,5 +164,6 @@ def as_data(
             for row in found
         ],
         "differences": [asdict(gain) for gain in gained],
+        "groups": list(grouped),
         "failures": [dict(failure) for failure in failures],
     }

@@ -8,19 +8,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dysenvdm.generation.placement import checked_device
+from dysenvdm.generation.recipe import versions
 from dysenvdm.models import locate
 from dysenvdm.stage import STAGE_VERSION
 from dysenvdm.stage.referee_accuracy import noted_accuracy, said_of
 from dysenvdm.studies.comparison.plans import OnProgress
 from dysenvdm.studies.comparison.store import alone, write
 from dysenvdm.studies.comparison.videos import VideoOptions
-from dysenvdm.studies.questions import report
+from dysenvdm.studies.questions import groups, plots, report
 from dysenvdm.studies.questions.asking import ask
 from dysenvdm.studies.questions.levels import levels
-from dysenvdm.studies.questions.recipe import StudyRecipe
-from dysenvdm.studies.questions.results import as_data, gains, rows
+from dysenvdm.studies.questions.recipe import MAX_TICKS, StudyRecipe
+from dysenvdm.studies.questions.results import Row, as_data, gains, rows
 
-RESULTS, PLOT, TABLE = "results.json", "plot.png", "table.md"
+RESULTS, PLOT, TABLE = "results.json", "plot", "table.md"
 
 
 @dataclass(frozen=True)
@@ -51,18 +53,11 @@ def run(
     with alone(folder):
         asked = levels(recipe, limit)
         answers = ask(recipe, asked, planners, folder, videos, on_progress)
-        settings: dict[str, Any] = {
-            "captions a level": len(asked[0].asked),
-            "split": "test (more-events, more-actors where it has no such clips)",
-            "first clip": recipe.first,
-            "ticks": recipe.ticks,
-            "Stage": STAGE_VERSION,
-        }
-        if videos is not None:
-            settings |= {"videos a plan": videos.seeds, "steps": videos.steps or "usual"}
+        settings = _settings(recipe, len(asked[0].asked), videos)
         found = rows(answers, settings)
         gained = gains(recipe, found)
-        made = report.tables(recipe, found, gained)
+        grouped = groups.groups(recipe, answers, asked)
+        made = report.tables(recipe, found, gained, grouped)
         weights: dict[str, dict[str, None]] = {}  # of one name several, where every level has its own model
         for result in (result for row in found for result in row.results.values()):
             for file, value in result.weights.items():
@@ -72,16 +67,49 @@ def run(
             note += f" {said_of(noted_accuracy(locate(videos.referee)))}."
         write(
             folder / RESULTS,
-            json.dumps(as_data(name, recipe, found, gained, settings, answers.failures), indent=1) + "\n",
+            json.dumps(
+                as_data(name, recipe, found, gained, settings, answers.failures, groups.as_data(grouped)), indent=1
+            )
+            + "\n",
         )
-        report.draw(recipe, found, folder / PLOT)
-        write(folder / TABLE, report.markdown(name, recipe, made, note, command, PLOT))
-        files = [folder / RESULTS, folder / TABLE, folder / PLOT]
+        drawn = _draw(recipe, found, grouped, folder, PLOT)
+        write(folder / TABLE, report.markdown(name, recipe, made, note, command, [file.name for file in drawn]))
+        files = [folder / RESULTS, folder / TABLE, *drawn]
         if document is not None:
             pictures = document.parent / document.stem
             pictures.mkdir(exist_ok=True)
-            report.draw(recipe, found, pictures / f"{name}.png")
-            text = report.markdown(name, recipe, made, note, command, f"{document.stem}/{name}.png")
-            report.put_section(document, name, text)
+            places = [f"{document.stem}/{file.name}" for file in _draw(recipe, found, grouped, pictures, name)]
+            report.put_section(document, name, report.markdown(name, recipe, made, note, command, places))
             files.append(document)
     return Done(made, note, files)
+
+
+def _settings(recipe: StudyRecipe, captions: int, videos: VideoOptions | None) -> dict[str, Any]:
+    settings: dict[str, Any] = {
+        "captions a level": captions,
+        "split": "test (more-events, more-actors where it has no such clips)",
+        "first clip": recipe.first,
+        "ticks": recipe.ticks or f"half the frames, at most {MAX_TICKS}",
+        "Stage": STAGE_VERSION,
+    }
+    if videos is not None:
+        device = checked_device(videos.device).type
+        settings |= {
+            "videos a plan": videos.seeds,
+            "steps": videos.steps or "usual",
+            report.DEVICE: "CPU" if device == "cpu" else device,
+            report.VERSIONS: versions(),
+        }
+    return settings
+
+
+def _draw(
+    recipe: StudyRecipe, found: Sequence[Row], grouped: Sequence[groups.Group], folder: Path, stem: str
+) -> list[Path]:
+    """The study's pictures: its figures at every level and, where it tells them apart, by numbers of events."""
+    files = [folder / f"{stem}.png"]
+    plots.draw(recipe, found, files[0])
+    if by_events := [group for group in grouped if group.by == "events"]:
+        files.append(folder / f"{stem}-by-events.png")
+        plots.draw_groups(recipe, by_events, files[1])
+    return files

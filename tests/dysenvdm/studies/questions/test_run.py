@@ -9,18 +9,24 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from dysenvdm import __version__
 from dysenvdm.models import write_manifest
 from dysenvdm.pipeline import DysenVDMPipeline
 from dysenvdm.stage.referee import REFEREES, Referee
+from dysenvdm.studies.comparison.contestants import Contestant, loaded
+from dysenvdm.studies.comparison.prompts import Asked
 from dysenvdm.studies.comparison.videos import VideoOptions
+from dysenvdm.studies.questions.figures import VIDEO_FIGURES
 from dysenvdm.studies.questions.recipe import StudyRecipe
 from dysenvdm.studies.questions.run import run
+from planners.contracts import Planner
 from planners.dsg import UserError
 
 EVENTS = {
@@ -99,6 +105,165 @@ def test_videos_have_floor_and_ceiling_and_are_as_long_as_their_clips(tmp_path: 
     table = (tmp_path / "x" / "table.md").read_text()
     assert "(ceiling)" in table
     assert "(floor)" in table
+    assert found["settings"]["device"] == "CPU"
+    assert found["settings"]["versions"]["torch"] == torch.__version__
+    assert f"Videos made on a CPU with dysenvdm {__version__} " in table
+
+
+VARIANTS = {
+    "aligned": {},
+    "none": {"scene_mode": "none"},
+    "unipc 2": {"scheduler": "unipc", "steps": 2},
+    "bare": {"imagined": False},
+}
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword")  # diffusers' schedulers
+def test_variants_are_paired_made_as_they_say_and_planned_once(
+    tmp_path: Path, videos: VideoOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dysenvdm.studies.comparison import plans
+    from dysenvdm.video import read_recipe
+
+    loads: list[str] = []
+
+    def counted(contestant: Contestant, asked: Sequence[Asked]) -> AbstractContextManager[Planner]:
+        loads.append(contestant.label)
+        return loaded(contestant, asked)
+
+    monkeypatch.setattr(plans, "loaded", counted)
+    given = EVENTS | {"factor": "variant", "levels": [], "variants": VARIANTS, "n": 2, "videos": [*VIDEO_FIGURES]}
+    found = study(tmp_path / "x", given, ["gold", "rules"], videos=videos)
+    assert loads == ["gold", "rules"]
+    assert [(row["level"], row["planner"]) for row in found["rows"]] == [
+        (name, planner) for name in VARIANTS for planner in ("gold", "rules")
+    ]
+    assert {*VIDEO_FIGURES} >= {
+        result["figure"] for result in found["rows"][0]["results"] if result["metric"] == "video"
+    }
+    assert None not in [figure(found, 0, name)["value"] for name in ("extra actors", "actions shown", "setting shown")]
+    gains = {(gain["level"], gain["planner"], gain["than"]) for gain in found["differences"]}
+    assert gains >= {(name, planner, "aligned") for name in list(VARIANTS)[1:] for planner in ("gold", "rules")}
+    told = [read_recipe(file) for file in (tmp_path / "x" / "videos").glob("*.mp4")]
+    made = [one for one in told if "prompt" in one]
+    assert {(one["scene_mode"], one["scheduler"], one["steps"]) for one in made} == {
+        (None, None, 1), ("none", None, 1), (None, "unipc", 2),
+    }  # fmt: skip
+    prompt = made[0]["prompt"]
+    whole, bare = (
+        sum(any(fact["source"] == "imagined" for fact in one["dsg"]["facts"]) is wanted for one in made)
+        for wanted in (True, False)
+    )
+    assert whole
+    assert bare
+    frames = {
+        one["scene_mode"]: file.read_bytes()
+        for file in (tmp_path / "x" / "videos").glob("*.mp4")
+        if (one := read_recipe(file)).get("prompt") == prompt and one["steps"] == 1
+    }
+    assert frames["none"] != frames[None]
+
+
+def test_variants_with_other_settings_are_trained_once_each(
+    tmp_path: Path, videos: VideoOptions, pipeline: DysenVDMPipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained: list[list[str]] = []
+
+    def train(command: list[str], **_: Any) -> subprocess.CompletedProcess[bytes]:
+        trained.append(command[5::2])
+        [run_folder] = [Path(part.removeprefix("run=")) for part in command if part.startswith("run=")]
+        with torch.no_grad():
+            pipeline.unet.conv_out.weight.mul_(2)
+        pipeline.save_pretrained(run_folder / "model")
+        write_manifest(run_folder / "model", source="random weights", licence="Apache-2.0")
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr("dysenvdm.studies.questions.asking.subprocess.run", train)
+    variants = {
+        "text only": {"set": ["scene.mode=none"]},
+        "again": {"set": ["scene.mode=none"], "steps": 2},
+        "whole": {"set": []},
+        "as it is": {},
+    }
+    given = EVENTS | {
+        "factor": "variant", "levels": [], "variants": variants, "n": 1,
+        "training": {"recipe": "stage/denoiser-nano", "set": ["model.gate=15"]},
+    }  # fmt: skip
+    found = study(tmp_path / "x", given, videos=videos)
+    assert [told[-1] for told in trained] == ["scene.mode=none", "model.gate=15"]
+    assert all(f"model.vae={videos.model}/vae" in told for told in trained)
+    weights = [figure(found, i, "actors shown")["weights"] for i in range(4)]
+    assert weights[0] == weights[1]
+    assert len({json.dumps(each) for each in weights}) == 3
+    study(tmp_path / "x", given, videos=videos)
+    assert len(trained) == 2
+    other = {"training": {"recipe": "stage/denoiser-nano", "set": ["model.gate=10"]}}  # makes other models
+    study(tmp_path / "x", given | other, videos=videos)
+    assert len(trained) == 4
+
+
+def test_groups_part_the_captions_and_have_what_the_whole_has(tmp_path: Path) -> None:
+    by = ["events", "actors", "words", "order"]
+    given = EVENTS | {
+        "factor": "planner", "levels": ["all"], "n": 12, "events": [1, 2, 3], "balanced": ["events", "order"], "by": by,
+        "plans": ["right", "event F1"],
+    }  # fmt: skip
+    document = tmp_path / "studies.md"
+    found = study(tmp_path / "x", given, ["gold", "rules"], document=document)
+    whole = figure(found, 1, "right")["value"]
+    assert 0 < whole < 1
+    for key in by:
+        rows = [row for group in found["groups"] if group["by"] == key for row in group["rows"]]
+        mine = [row for row in rows if row["planner"] == "rules"]
+        assert sum(row["n"] for row in mine) == 12
+        of_right = [(row["n"], result) for row in mine for result in row["results"] if result["figure"] == "right"]
+        assert sum(n * result["value"] for n, result in of_right) / 12 == pytest.approx(whole)
+        assert all(r["value"] == 1 for row in rows if row["planner"] == "gold" for r in row["results"])
+    assert [group["group"] for group in found["groups"] if group["by"] in ("events", "order")] == [
+        "1", "2", "3", "in order", "out of order",
+    ]  # fmt: skip
+    [gain] = [
+        gain
+        for group in found["groups"]
+        if group["group"] == "out of order"
+        for gain in group["differences"]
+        if gain["figure"] == "right"
+    ]
+    assert (gain["planner"], gain["than"], gain["n"]) == ("rules", "gold", 4)
+    table = (tmp_path / "x" / "table.md").read_text()
+    assert "| events | planner | n | right ↑ | event F1 ↑ |" in table
+    assert "| 3 | gold | 4 | 1 (1 to 1) | 1 (1 to 1) |" in table
+    for file in (tmp_path / "x" / "plot-by-events.png", tmp_path / "studies" / "x-by-events.png"):
+        assert file.read_bytes().startswith(b"\x89PNG")
+    assert "![x](studies/x-by-events.png)" in document.read_text()
+
+
+def test_clips_of_other_ticks_are_planned_with_theirs(tmp_path: Path) -> None:
+    given = EVENTS | {"levels": [6], "n": 6, "frames": None, "ticks": None, "planners": ["rules", "gold"]}
+    study(tmp_path / "x", given, ["rules", "gold"])
+    batches = [json.loads(path.read_text())["plans"] for path in (tmp_path / "x" / "plans").glob("*.json")]
+    ticks = [{plan["dsg"]["ticks"] for plan in batch} for batch in batches]
+    assert all(len(each) == 1 for each in ticks)
+    assert len(set.union(*ticks)) > 1
+    table = (tmp_path / "x" / "table.md").read_text()
+    assert "| gold | 6 | 1 (1 to 1) |" in table
+    assert "ticks half the frames, at most 64" in table
+
+
+def test_settings_that_no_video_can_have_end_the_study_and_count_as_nothing(
+    tmp_path: Path, videos: VideoOptions
+) -> None:
+    from dataclasses import replace
+
+    given = EVENTS | {"levels": [1], "n": 1}
+    with pytest.raises(UserError, match="level 1: ticks: 32 in a video of 16 frames"):
+        study(tmp_path / "x", given | {"ticks": 32}, videos=videos)
+    with pytest.raises(UserError, match="level 16: steps: 1001 is not between 1 and 1000"):
+        study(tmp_path / "x", given | {"factor": "frames", "levels": [16]}, videos=replace(videos, steps=1001))
+    with pytest.raises(UserError, match="level 18: frames: 18 is not a multiple of 4"):
+        study(tmp_path / "x", given | {"factor": "frames", "levels": [18]}, videos=videos)
+    assert not list((tmp_path / "x").glob("failures/*"))
+    assert not list((tmp_path / "x").glob("plans/*"))  # said before hours of planning
 
 
 def test_a_killed_run_goes_on_and_finds_the_same(tmp_path: Path, videos: VideoOptions) -> None:
@@ -148,6 +313,8 @@ def test_what_cannot_be_run_is_refused_at_once(tmp_path: Path, videos: VideoOpti
     trained = {**EVENTS, "factor": "clips", "levels": [100], "training": {"recipe": "stage/denoiser-nano"}}
     with pytest.raises(UserError, match="--no-videos: this study trains"):
         study(tmp_path / "a", trained)
+    with pytest.raises(UserError, match="--no-videos: this study looks at videos alone"):
+        study(tmp_path / "a", EVENTS | {"plans": []})
     with pytest.raises(UserError, match="no such folder and no model"):
         study(tmp_path / "b", EVENTS, videos=replace(videos, referee="nothing"))
     with pytest.raises(UserError, match="nobody"):
