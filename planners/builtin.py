@@ -39,7 +39,7 @@ def register_planners(register: Register) -> None:
     register(
         "replay",
         "the plan of a recorded transcript once more, without a language model",
-        "--planner-option transcript=FILE",
+        "--planner-option transcript=FILE (and line=NUMBER of a corpus's)",
         replay,
     )
     register(
@@ -190,11 +190,12 @@ def vllm(
     )
 
 
-def replay(transcript: str | os.PathLike[str]) -> Planner:
-    """The plan of a transcript that ``dysenvdm plan --transcript`` wrote."""
+def replay(transcript: str | os.PathLike[str], *, line: int | None = None) -> Planner:
+    """The plan of a transcript that ``dysenvdm plan --transcript`` wrote, or of an input ``line`` of a corpus whose
+    ``--transcripts`` are given."""
     from planners.replay import ReplayPlanner
 
-    return ReplayPlanner(transcript)
+    return ReplayPlanner(transcript, line=line)
 
 
 def rules(*, imagine: bool = False) -> Planner:
