@@ -61,6 +61,7 @@ def smollm2(
     strategy: str | None = None,
     policy: str | os.PathLike[str] | None = None,
     max_batch: int = 32,
+    thinking_tokens: int = 0,
 ) -> Planner:
     """Dysen on a local transformers model: a folder, by default the imported SmolLM2.
 
@@ -75,7 +76,9 @@ def smollm2(
     chosen = selector(strategy, policy)
     adapter = _adapter(model, lora)
     pool = _pool(adapter, strategy is not None or policy is not None)
-    engine = TransformersEngine(model, device=device, max_batch=max_batch, lora=adapter)
+    engine = TransformersEngine(
+        model, device=device, max_batch=max_batch, lora=adapter, thinking_tokens=thinking_tokens
+    )
     return DysenPlanner(
         engine,
         imagine=imagine,

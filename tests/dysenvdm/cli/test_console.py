@@ -30,7 +30,7 @@ def test_a_log_gets_a_line_at_most_every_so_often(clock: list[float], capfd: pyt
         ]
         clock[0] += 600
         bars.advance(task)
-        assert capfd.readouterr().err == "planning captions.jsonl (10%), 0:11:40 so far, 1:44:53 left\n"
+        assert capfd.readouterr().err == "planning captions.jsonl (10%), 0:11:40 so far, 1:44:45 left\n"
 
 
 def test_short_work_says_nothing(clock: list[float], capfd: pytest.CaptureFixture[str]) -> None:
