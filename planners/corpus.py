@@ -140,7 +140,7 @@ class _Run:
         idle = list(self.planners)
         with ThreadPoolExecutor(max_workers=len(self.planners)) as pool:
             while True:
-                while idle and (some := self.returned.pop() if self.returned else list(islice(self.waiting, self.batch))):
+                while idle and (some := self._next()):
                     planner = idle.pop(0)
                     self.running[pool.submit(_plan_batch, planner, some, self.ticks, self.seed)] = planner, some
                 if not self.running:
@@ -155,6 +155,9 @@ class _Run:
                         continue
                     self._keep(planned)
                     idle.append(planner)
+
+    def _next(self) -> Batch:
+        return self.returned.pop() if self.returned else list(islice(self.waiting, self.batch))
 
     def _lose(self, reason: str, some: Batch) -> None:
         self.summary.lost.append(reason)

@@ -19,7 +19,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from planners.contracts import Call, PlanResult, Progress, calls_sha256, check_prompts
-from planners.dsg import DynamicSceneGraph, UserError, one_line
+from planners.dsg import UserError, one_line
 from planners.dysen import DysenPlanner
 from planners.engines import Capabilities, Message, Reply, Request
 from planners.selection import selector

@@ -51,8 +51,10 @@ def draw(dsg: DynamicSceneGraph) -> Figure:
     timeline = 0.8 + 0.28 * max(len(dsg.facts), 1)
     heights = [timeline] + [size[1]] * rows
     figure = Figure(figsize=(WIDTH, sum(heights)), layout="constrained")
-    above, below = figure.subfigures(2, 1, height_ratios=(heights[0], sum(heights[1:])))  # the timeline's labels
-    _draw_timeline(above.add_subplot(), dsg)  # are long, and the graphs shall have the whole width
+    # The timeline's labels are long, and the graphs shall have the whole width all the same.
+    parts: Any = figure.subfigures(2, 1, height_ratios=(heights[0], sum(heights[1:])))
+    above, below = parts
+    _draw_timeline(above.add_subplot(), dsg)
     grid = below.add_gridspec(rows, columns)
     relations = {(fact.subject, fact.object): None for fact in dsg.facts if fact.object is not None}
     place = _places([thing.id for thing in dsg.objects], list(relations), size)

@@ -116,9 +116,7 @@ class TransformersEngine:
 
     def _tokens(self, request: Request) -> list[int]:
         limit = self._model.config.max_position_embeddings
-        return prompt_tokens(
-            self._tokenizer, request, limit=limit, name=self.name, thinking=self.thinking_tokens
-        )
+        return prompt_tokens(self._tokenizer, request, limit=limit, name=self.name, thinking=self.thinking_tokens)
 
     @torch.inference_mode()
     def _generate_batch(self, requests: Sequence[Request], prompts: list[list[int]]) -> list[Reply]:

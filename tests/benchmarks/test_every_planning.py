@@ -1,4 +1,4 @@
-"""``make bench-planners``: every benchmark of planners is run with its own lines to go on with, or named as left out."""
+"""``make bench-planners``: every benchmark of planners is run with its own lines to go on with, or is named."""
 
 from __future__ import annotations
 
@@ -28,7 +28,9 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
 
     def run(command: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
         commands.append(command[2:])
-        return subprocess.CompletedProcess(command, int(command[2].endswith("triplets")), stdout=f"{command[2]}'s table")
+        return subprocess.CompletedProcess(
+            command, int(command[2].endswith("triplets")), stdout=f"{command[2]}'s table"
+        )
 
     monkeypatch.setattr(every_planning.subprocess, "run", run)
     return commands

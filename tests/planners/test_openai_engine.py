@@ -436,7 +436,9 @@ def test_a_refusal_of_everything_ends_the_batch(server, engine) -> None:
     assert len(server.bodies) < 200
 
 
-def test_a_prompt_that_the_server_does_not_take_is_asked_once_and_the_others_are_planned(server, engine, oracle) -> None:
+def test_a_prompt_that_the_server_does_not_take_is_asked_once_and_the_others_are_planned(
+    server, engine, oracle
+) -> None:
     right, bad = by_oracle(oracle()), PROMPTS[1]
     server.answer = lambda body: failure(400, TOO_LONG) if bad in body["messages"][-1]["content"] else right(body)
     good, failed, other = DysenPlanner(engine).plan(PROMPTS[:3], ticks=6, seed=0)
