@@ -68,8 +68,8 @@ bench-model: $(VENV)/.dev models  ## what scene attention costs; the paper's cla
 bench-training: $(VENV)/.dev models  ## what the training loop, ZeRO stages and activation checkpointing cost, as ratios
 	$(BIN)/python -m benchmarks.run training
 
-bench-planners: $(VENV)/.dev models  ## how often planners are right on held-out Stage captions
-	$(BIN)/python -m benchmarks.planners
+bench-planners: $(VENV)/.dev models  ## every benchmark of planners, goes on where it was stopped; hours, BENCH= takes options such as --data DATA
+	$(BIN)/python -m benchmarks.every_planning $(BENCH)
 
 bench-compare: $(VENV)/.dev models  ## three planners on 100 prompts with videos: time, memory, and a killed run; hours, COMPARE= takes options
 	$(BIN)/python -m benchmarks.compare $(COMPARE)

@@ -97,7 +97,9 @@ def _cell(values: NDArray[np.float64], sign: str = "") -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.icl", description=__doc__.splitlines()[0])
     parser.add_argument("--strategy", action="append", help=f"one of {', '.join(STRATEGIES)}; may be repeated")
-    parser.add_argument("--policy", action="append", default=[], help="a trained policy's folder; may be repeated")
+    parser.add_argument(
+        "--policy", action="append", default=[], help="a trained policy's folder, none ships; repeatable"
+    )
     parser.add_argument("--seeds", type=int, default=3, help="of random")
     parser.add_argument("--first", type=int, default=6000, help="first caption, counted from the first held-out seed")
     parser.add_argument("--prompts", type=int, default=40)
@@ -113,8 +115,11 @@ def main() -> None:
 
     gold = held_out_captions(arguments.first, arguments.prompts, ticks=8)
     names = {name: [name] for name in arguments.strategy or STRATEGIES if name != "policy"}
-    if arguments.policy or "policy" in (arguments.strategy or STRATEGIES):
+    if arguments.policy or "policy" in (arguments.strategy or ()):
         names["policy"] = [f"policy={folder}" for folder in arguments.policy] or ["policy"]
+    elif not arguments.strategy:
+        train = "dysenvdm train recipes/planner/reinforce.yaml trains one"
+        print(f"policy: left out, none is given; {train}, --policy takes its folder", file=sys.stderr)
     try:
         for name in (run for runs in names.values() for run in runs):
             selector(name)

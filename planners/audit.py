@@ -46,10 +46,9 @@ def audit(dsg: DynamicSceneGraph) -> list[Finding]:
     """One finding per fact, in the graph's order."""
     prompt = [_roots(word) for word in words_of(dsg.prompt)]
     against: dict[int, list[int]] = {}
-    for (i, a), (j, b) in combinations(enumerate(dsg.facts, 1), 2):
-        if contradict(a, b):
-            against.setdefault(i, []).append(j)
-            against.setdefault(j, []).append(i)
+    for i, j in contradictions(dsg):
+        against.setdefault(i, []).append(j)
+        against.setdefault(j, []).append(i)
     findings = []
     for number, fact in enumerate(dsg.facts, 1):
         words, missing = _ground(fact, dsg, prompt)
@@ -64,6 +63,11 @@ def quoted(prompt: str, words: Iterable[int]) -> str:
         parts += [said[place]] if last is None or place == last + 1 else ["…", said[place]]
         last = place
     return " ".join(parts)
+
+
+def contradictions(dsg: DynamicSceneGraph) -> list[tuple[int, int]]:
+    """Numbers of the facts, from 1 in the graph's order, that contradict each other, pair by pair."""
+    return [(i, j) for (i, a), (j, b) in combinations(enumerate(dsg.facts, 1), 2) if contradict(a, b)]
 
 
 def contradict(a: Fact, b: Fact) -> bool:

@@ -39,7 +39,7 @@ def register_planners(register: Register) -> None:
     register(
         "replay",
         "the plan of a recorded transcript once more, without a language model",
-        "--planner-option transcript=FILE",
+        "--planner-option transcript=FILE (and line=NUMBER of a corpus's)",
         replay,
     )
     register(
@@ -61,6 +61,7 @@ def smollm2(
     strategy: str | None = None,
     policy: str | os.PathLike[str] | None = None,
     max_batch: int = 32,
+    thinking_tokens: int = 0,
 ) -> Planner:
     """Dysen on a local transformers model: a folder, by default the imported SmolLM2.
 
@@ -75,7 +76,9 @@ def smollm2(
     chosen = selector(strategy, policy)
     adapter = _adapter(model, lora)
     pool = _pool(adapter, strategy is not None or policy is not None)
-    engine = TransformersEngine(model, device=device, max_batch=max_batch, lora=adapter)
+    engine = TransformersEngine(
+        model, device=device, max_batch=max_batch, lora=adapter, thinking_tokens=thinking_tokens
+    )
     return DysenPlanner(
         engine,
         imagine=imagine,
@@ -190,11 +193,12 @@ def vllm(
     )
 
 
-def replay(transcript: str | os.PathLike[str]) -> Planner:
-    """The plan of a transcript that ``dysenvdm plan --transcript`` wrote."""
+def replay(transcript: str | os.PathLike[str], *, line: int | None = None) -> Planner:
+    """The plan of a transcript that ``dysenvdm plan --transcript`` wrote, or of an input ``line`` of a corpus whose
+    ``--transcripts`` are given."""
     from planners.replay import ReplayPlanner
 
-    return ReplayPlanner(transcript)
+    return ReplayPlanner(transcript, line=line)
 
 
 def rules(*, imagine: bool = False) -> Planner:

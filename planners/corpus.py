@@ -11,21 +11,32 @@ import fcntl
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, BinaryIO
 
-from planners.contracts import Planner, PlanResult, check_prompts
+from planners.contracts import Planner, PlanResult
+from planners.corpus_lines import (
+    STATUSES,
+    USAGE,
+    Caption,
+    Status,
+    Summary,
+    captions,
+    claim,
+    count_lines,
+    cut_transcripts,
+    plan_line,
+    status,
+    written,
+)
 from planners.dsg import UserError
 
-Status = Literal["valid", "repaired", "degraded", "failed"]
-"""``valid``: every reply was taken as it came. ``repaired``: one had to be asked again. ``degraded``: there is a plan,
-but a later stage failed. ``failed``: there is no plan; ``reason`` says why."""
-STATUSES: tuple[Status, ...] = get_args(Status)
+__all__ = ["BATCH", "BATCHES", "STATUSES", "USAGE", "Caption", "Status", "Summary", "plan_corpus", "status"]
 
 BATCHES = {"vllm": 64}
 """How many prompts planners take at once by default, where it is not :data:`BATCH`."""
@@ -33,16 +44,8 @@ BATCH = 16
 
 OnProgress = Callable[[int, int, "Counter[str]"], None]
 """Called with lines done, lines in all, and how many of them have which status."""
-
-
-@dataclass(frozen=True)
-class Caption:
-    """One line of the input. ``error`` says why it cannot be planned, None where it can."""
-
-    line: int
-    prompt: str
-    ident: str | int | None = None
-    error: str | None = None
+Batch = list[Caption]
+Planned = list[tuple[Caption, PlanResult | None]]
 
 
 def plan_corpus(
@@ -54,21 +57,48 @@ def plan_corpus(
     seed: int,
     batch: int,
     settings: dict[str, Any],
+    transcripts: Path | None = None,
     on_progress: OnProgress | None = None,
-) -> Counter[str]:
-    """Plan every line of ``source`` that ``output`` lacks; returns how many lines have which status, earlier ones too.
+    on_lost: Callable[[str], None] | None = None,
+) -> Summary:
+    """Plan every line of ``source`` that ``output`` lacks; returns what there is then, of earlier runs too.
 
     Each line of ``source`` is a JSON object with a ``prompt`` or a ``caption`` and, if wanted, an ``id``. A line that
     is not, or that no planner takes, is written as ``failed`` with the reason. Each planner works on one batch at a
-    time, in a thread of its own; lines are written in the order in which batches end. ``settings`` is what the output
-    depends on besides ticks and seed.
+    time, in a thread of its own; lines are written in the order in which batches end. A planner that fails as a whole
+    (its server is down) gets no more; ``on_lost`` is told why, and the others do its batch. ``settings`` is what the
+    output depends on besides ticks and seed, ``planner`` among them the planners' name. ``transcripts`` gets a line
+    with every call for each line that was planned (:class:`planners.replay.Transcript`, and ``line``).
 
-    Raises :class:`UserError` where a file cannot be used, the output belongs to another run, or a planner fails as a
-    whole (its server is down): what is written stays, and the same call goes on from there.
+    Raises :class:`UserError` where a file cannot be used, the output belongs to another run, or the last planner
+    failed: what is written stays, and the same call goes on from there.
     """
     try:
-        with _alone(output):
-            return _plan_missing(source, output, planners, ticks, seed, batch, settings, on_progress)
+        with _alone(output), ExitStack() as files:
+            total = count_lines(source)
+            kept = {"transcripts": transcripts.name} if transcripts else {}
+            claim(output, {"ticks": ticks, "seed": seed, **kept, **settings})
+            summary, done = written(output)
+            if transcripts:
+                cut_transcripts(transcripts, done)
+            run = _Run(
+                planners=list(planners),
+                waiting=(caption for caption in captions(source, done)),
+                batch=batch,
+                ticks=ticks,
+                seed=seed,
+                name=str(settings.get("planner", "")),
+                summary=summary,
+                plans=files.enter_context(output.open("ab")),
+                calls=files.enter_context(transcripts.open("ab")) if transcripts else None,
+                report=lambda: on_progress and on_progress(summary.counts.total(), total, summary.counts),
+                on_lost=on_lost,
+            )
+            run.finish()
+            if run.returned:
+                count = f"{summary.counts.total()} of {total} lines are written; the same command goes on"
+                raise UserError(f"{summary.lost[0]} ({count})")
+            return summary
     except OSError as error:
         raise UserError(
             f"{output}: {error.strerror or error}; what is written stays, the same command goes on"
@@ -86,179 +116,82 @@ def _alone(output: Path) -> Iterator[None]:
         yield
 
 
-def _plan_missing(
-    source: Path,
-    output: Path,
-    planners: Sequence[Planner],
-    ticks: int,
-    seed: int,
-    batch: int,
-    settings: dict[str, Any],
-    on_progress: OnProgress | None,
-) -> Counter[str]:
-    total = _count_lines(source)
-    _claim(output, {"ticks": ticks, "seed": seed, **settings})
-    counts, done = _written(output)
-    waiting = (caption for caption in _captions(source, done))
-    running: dict[Future[list[dict[str, Any]]], Planner] = {}
+@dataclass
+class _Run:
+    """One run under way; ``returned`` are the batches of planners that failed."""
 
-    def report() -> None:
-        if on_progress:
-            on_progress(counts.total(), total, counts)
+    planners: list[Planner]
+    waiting: Iterator[Caption]
+    batch: int
+    ticks: int
+    seed: int
+    name: str
+    summary: Summary
+    plans: BinaryIO
+    calls: BinaryIO | None
+    report: Callable[[], Any]
+    on_lost: Callable[[str], None] | None
+    running: dict[Future[Planned], tuple[Planner, Batch]] = field(default_factory=dict)
+    returned: list[Batch] = field(default_factory=list)
 
-    report()
-    with output.open("ab") as file, ThreadPoolExecutor(max_workers=len(planners)) as pool:
+    def finish(self) -> None:
+        """Give every idle planner a batch until there are none left: of captions, or of planners."""
+        self.report()
+        idle = list(self.planners)
+        with ThreadPoolExecutor(max_workers=len(self.planners)) as pool:
+            while True:
+                while idle and (some := self._next()):
+                    planner = idle.pop(0)
+                    self.running[pool.submit(_plan_batch, planner, some, self.ticks, self.seed)] = planner, some
+                if not self.running:
+                    return
+                ended, _ = wait(self.running, return_when=FIRST_COMPLETED)
+                for future in ended:
+                    planner, some = self.running.pop(future)
+                    try:
+                        planned = future.result()
+                    except UserError as error:
+                        self._lose(str(error), some)
+                        continue
+                    self._keep(planned)
+                    idle.append(planner)
 
-        def start(planner: Planner) -> None:
-            captions = list(islice(waiting, batch))
-            if captions:
-                running[pool.submit(_plan_batch, planner, captions, ticks, seed)] = planner
+    def _next(self) -> Batch:
+        return self.returned.pop() if self.returned else list(islice(self.waiting, self.batch))
 
-        for planner in planners:
-            start(planner)
-        failure: UserError | None = None
-        while running:
-            ended, _ = wait(running, return_when=FIRST_COMPLETED)
-            for future in ended:
-                planner = running.pop(future)
-                try:
-                    lines = future.result()
-                except UserError as error:
-                    failure = failure or error  # batches under way are still worth keeping
-                    continue
-                text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
-                file.write(text.encode(errors="backslashreplace"))  # half a character becomes its JSON escape
-                file.flush()
-                os.fsync(file.fileno())
-                counts.update(line["status"] for line in lines)
-                report()
-                if failure is None:
-                    start(planner)
-        if failure is not None:
-            raise UserError(f"{failure} ({counts.total()} of {total} lines are written; the same command goes on)")
-    return counts
+    def _lose(self, reason: str, some: Batch) -> None:
+        self.summary.lost.append(reason)
+        self.returned.append(some)
+        if self.on_lost and len(self.summary.lost) < len(self.planners):  # the last one ends the run with its reason
+            self.on_lost(reason)
+
+    def _keep(self, planned: Planned) -> None:
+        """Write a batch, its transcripts first: what has none would never get one."""
+        if self.calls:
+            _append(self.calls, (self._transcript(*pair) for pair in planned if pair[1] is not None))
+        lines = [plan_line(caption, result) for caption, result in planned]
+        _append(self.plans, lines)
+        for line in lines:
+            self.summary.add(line)
+        self.report()
+
+    def _transcript(self, caption: Caption, result: PlanResult | None) -> dict[str, Any]:
+        from planners.replay import Transcript
+
+        assert result is not None
+        recorded = Transcript.of(result, planner=self.name, ticks=self.ticks, seed=self.seed)
+        return {"line": caption.line, **recorded.model_dump(mode="json")}
 
 
-def _plan_batch(planner: Planner, captions: Sequence[Caption], ticks: int, seed: int) -> list[dict[str, Any]]:
-    good = [caption for caption in captions if caption.error is None]
+def _append(file: BinaryIO, lines: Iterable[dict[str, Any]]) -> None:
+    text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+    file.write(text.encode(errors="backslashreplace"))  # half a character becomes its JSON escape
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _plan_batch(planner: Planner, some: Batch, ticks: int, seed: int) -> Planned:
+    good = [caption for caption in some if caption.error is None]
     results = planner.plan([caption.prompt for caption in good], ticks=ticks, seed=seed) if good else []
     planned = {caption.line: result for caption, result in zip(good, results, strict=True)}
-    return [_line(caption, planned.get(caption.line)) for caption in captions]
-
-
-def _line(caption: Caption, result: PlanResult | None) -> dict[str, Any]:
-    line: dict[str, Any] = {"line": caption.line, "id": caption.ident, "prompt": caption.prompt}
-    if result is None:
-        return {**line, "status": "failed", "reason": caption.error, "plan": None, "dsg": None}
-    return {
-        **line,
-        "status": status(result),
-        "reason": result.degraded,
-        "plan": None if result.plan is None else result.plan.model_dump(mode="json", exclude={"prompt"}),
-        "dsg": None if result.plan is None else result.dsg.to_dict(),
-        "transcript_sha256": result.transcript_sha256,
-    }
-
-
-def status(result: PlanResult) -> Status:
-    """How a prompt's planning went."""
-    if result.plan is None:
-        return "failed"
-    if result.degraded:
-        return "degraded"
-    return "repaired" if any(call.error for call in result.transcript) else "valid"
-
-
-def _count_lines(source: Path) -> int:
-    try:
-        with source.open("rb") as file:
-            return sum(1 for line in file if line.strip())
-    except OSError as error:
-        raise UserError(f"{source}: cannot be read ({error.strerror or error})") from None
-
-
-def _captions(source: Path, done: dict[int, int]) -> Iterator[Caption]:
-    """The input's lines that are not done; blank ones are no lines, but keep their number.
-
-    Raises :class:`UserError` where a line that is done says something else now.
-    """
-    with source.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            if not line.strip():
-                continue
-            caption = _caption(number, line)
-            if number not in done:
-                yield caption
-            elif hash(caption.prompt) != done[number]:
-                raise UserError(
-                    f"{source} line {number}: was another prompt when it was planned; choose another output"
-                )
-
-
-def _caption(number: int, line: bytes) -> Caption:
-    try:
-        item = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        return Caption(number, line[:200].decode(errors="replace").strip(), error=f"not valid JSON ({error})")
-    said = item if isinstance(item, dict) else {}
-    prompt, ident = said.get("prompt", said.get("caption")), said.get("id")
-    if not isinstance(prompt, str) or not isinstance(ident, str | int | None):
-        return Caption(number, str(line[:200].decode(errors="replace")).strip(), error="no 'prompt' or 'caption' text")
-    try:
-        check_prompts([prompt], ticks=1)
-    except UserError as error:
-        return Caption(number, prompt, ident, error=str(error))
-    return Caption(number, prompt, ident)
-
-
-def _claim(output: Path, settings: dict[str, Any]) -> None:
-    """Say beside the output what it is; raises :class:`UserError` where it is something else."""
-    path = output.with_name(f"{output.name}.run.json")
-    text = json.dumps(settings, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
-    if path.exists():
-        try:
-            theirs = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            theirs = None
-        if not isinstance(theirs, dict):
-            raise UserError(
-                f"{path}: does not say what the run was; delete it and {output.name}, or choose another output"
-            )
-        other = sorted(key for key in {*theirs, *settings} if theirs.get(key) != settings.get(key))
-        if other:
-            raise UserError(
-                f"{output}: begun with {other[0]} = {theirs.get(other[0])!r}, not {settings.get(other[0])!r}; "
-                f"give that, or another output"
-            )
-    elif output.exists() and output.stat().st_size:
-        raise UserError(f"{output}: exists and {path.name} does not say what it is; choose another output")
-    else:
-        new = path.with_name(f".{path.name}.new")  # the name appears when all of it is there
-        new.write_text(text, encoding="utf-8")
-        new.replace(path)
-
-
-def _written(output: Path) -> tuple[Counter[str], dict[int, int]]:
-    """Statuses of the lines that are there, and the hashes of their prompts by number.
-
-    What a killed run left of a line is cut off.
-    """
-    counts: Counter[str] = Counter()
-    done: dict[int, int] = {}
-    if not output.exists():
-        return counts, done
-    whole = 0
-    with output.open("rb") as file:
-        for line in file:
-            if not line.endswith(b"\n"):
-                break
-            try:
-                item = json.loads(line)
-                counts[item["status"]] += 1
-                done[item["line"]] = hash(item["prompt"])
-            except (ValueError, KeyError, TypeError) as error:
-                place = counts.total() + 1
-                raise UserError(f"{output} line {place}: not a line of plans ({error!r}); mend or delete it") from None
-            whole += len(line)
-    os.truncate(output, whole)
-    return counts, done
+    return [(caption, planned.get(caption.line)) for caption in some]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from typing import Any, get_type_hints
@@ -45,8 +45,11 @@ def build_plugin_manager() -> tuple[pluggy.PluginManager, dict[str, str]]:
     broken = {}
     for entry in entry_points(group=hookspecs.PROJECT):
         try:
-            manager.register(entry.load(), name=entry.name)
+            plugin = entry.load()
+            manager.register(plugin, name=entry.name)
             manager.check_pending()
+            if not manager.get_hookcallers(plugin):
+                raise UserError("it has no hook; write @hookimpl above its register_planners, see docs/plugins.md")
         except Exception as error:  # a plugin's import may raise anything; it is reported, and the others still work
             broken[entry.name] = _reason(error)
             if manager.has_plugin(entry.name):
@@ -101,6 +104,12 @@ def broken_plugins() -> dict[str, str]:
     return registry().broken
 
 
+def no_such_planner(name: str, names: Iterable[str]) -> str:
+    """Why there is no planner of that name: which there are, and which plugins could not be used."""
+    broken = "".join(f"; plugin {plugin!r} could not be used: {why}" for plugin, why in broken_plugins().items())
+    return f"planner {name!r}: no such planner; there are: {', '.join(names)}{broken}"
+
+
 def get_planner(name: str, **options: Any) -> Planner:
     """Build a planner; raises :class:`UserError` for an unknown name or option, or where what it needs is not there."""
     return _info(name).factory(**check_options(name, options))
@@ -142,9 +151,10 @@ def _converted(factory: Callable[..., Planner], planner: str, key: str, value: A
 def _info(name: str) -> PlannerInfo:
     known = registry().planners
     if name not in known:
-        raise UserError(f"planner {name!r}: no such planner; there are: {', '.join(sorted(known))}")
+        raise UserError(no_such_planner(name, sorted(known)))
     return known[name]
 
 
 def _reason(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}".splitlines()[0]
+    kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
+    return f"{kind}{error}".splitlines()[0]

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from planners.contracts import Call
 from planners.dsg import one_line
-from planners.engines import Engine, Message, Reply, Request, TooLongError, split_thinking
+from planners.engines import UNANSWERED, Engine, Message, Reply, Request, TooLongError, split_thinking
 
 T = TypeVar("T")
 
@@ -93,7 +93,7 @@ def ask(engine: Engine, questions: Sequence[Question[T]], *, seed: int, temperat
         for i, reply in zip(pending, _replies(engine, requests), strict=True):
             answer, call = _judge(questions[i], chats[i], reply, attempt, engine.name)
             answers[i] = Answer(answer.value, answer.error, (*answers[i].calls, call))
-            if answer.error is not None and reply.finish_reason != "overflow":  # it would only grow
+            if answer.error is not None and reply.finish_reason not in UNANSWERED:  # it would only grow
                 failed.append(i)
                 chats[i] = _with_complaint(questions[i].messages, reply, answer.error)
         pending = failed
@@ -124,7 +124,7 @@ def _judge(
     thinking, text = split_thinking(reply.text)
     value: T | None = None
     error: str | None = None
-    if reply.finish_reason == "overflow":
+    if reply.finish_reason in UNANSWERED:
         error = text
     elif reply.finish_reason == "length":
         error = f"the reply was cut off after {reply.completion_tokens} tokens"

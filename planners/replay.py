@@ -2,6 +2,8 @@
 
 A transcript holds one prompt's plan: what was asked for, every call, and the hashes of calls and result. Each question
 is answered by its content, so what cannot be found was asked by another version of the planner, and that is said.
+Where the calls do not give the plan again (a planner without a language model has none, a plugin's are its own), the
+transcript holds the plan itself.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from planners.contracts import Call, PlanResult, Progress, calls_sha256, check_prompts
-from planners.dsg import DynamicSceneGraph, UserError, one_line
+from planners.dsg import UserError, one_line
 from planners.dysen import DysenPlanner
 from planners.engines import Capabilities, Message, Reply, Request
 from planners.selection import selector
@@ -27,7 +29,8 @@ FORMAT: Literal["dysenvdm.transcript/1"] = "dysenvdm.transcript/1"
 
 class Transcript(BaseModel):
     """What ``dysenvdm plan --transcript`` writes. ``planner`` is the one that planned; ``sha256`` that of the calls
-    without their seconds, ``dsg_sha256`` that of the scene graph file."""
+    without their seconds, ``dsg_sha256`` that of the scene graph file, empty where there is none. ``result`` is the
+    plan, without its calls, where they do not give it again."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -42,11 +45,12 @@ class Transcript(BaseModel):
     sha256: str
     dsg_sha256: str
     calls: tuple[Call, ...]
+    result: PlanResult | None = None
 
     @classmethod
     def of(cls, result: PlanResult, *, planner: str, ticks: int, seed: int) -> Transcript:
         """The transcript of a plan."""
-        return cls(
+        recorded = cls(
             prompt=result.prompt,
             planner=planner,
             ticks=ticks,
@@ -55,20 +59,28 @@ class Transcript(BaseModel):
             strategy=result.strategy,
             window=result.window,
             sha256=result.transcript_sha256,
-            dsg_sha256=_dsg_sha256(result.dsg),
+            dsg_sha256=_dsg_sha256(result),
             calls=tuple(result.transcript),
         )
+        try:
+            recorded.replayed()
+        except UserError:
+            return recorded.model_copy(update={"result": result.model_copy(update={"transcript": []})})
+        return recorded
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Transcript:
-        """Read a transcript; raises :class:`UserError` where the file cannot be read, is of another version or was
-        changed."""
+    def load(cls, path: str | os.PathLike[str], line: int | None = None) -> Transcript:
+        """Read a transcript, or that of one ``line`` of a corpus from the file that ``plan --transcripts`` wrote.
+
+        Raises :class:`UserError` where the file cannot be read, is of another version or was changed."""
         try:
-            data: Any = json.loads(Path(path).read_bytes())
+            data = _read_json(Path(path)) if line is None else _read_line(Path(path), line)
         except OSError as error:
             raise UserError(f"{path}: cannot be read ({error.strerror or error})") from None
         except (ValueError, RecursionError) as error:
             raise UserError(f"{path}: not valid JSON ({error})") from None
+        if data is None:
+            raise UserError(f"{path}: has no transcript of line {line}; give the number of a line that was planned")
         version = data.get("format") if isinstance(data, dict) else None
         if version != FORMAT:
             said = f"its format is {str(version)[:60]!r}" if version else "it has no format"
@@ -88,6 +100,32 @@ class Transcript(BaseModel):
     def to_json(self) -> str:
         """The file's text."""
         return self.model_dump_json(indent=1) + "\n"
+
+    def replayed(self, where: str = "transcript") -> PlanResult:
+        """The recorded plan, made anew from the calls where they give it; ``where`` names the transcript in errors.
+
+        Raises :class:`UserError` where it is not the plan that was recorded."""
+        if self.result is None:
+            result = self._planned(where)
+        else:
+            result = self.result.model_copy(update={"transcript": list(self.calls)})
+        if result.transcript_sha256 != self.sha256 or _dsg_sha256(result) != self.dsg_sha256:
+            raise UserError(f"{where}: replayed, it gives another plan than recorded; plan anew")
+        return result
+
+    def _planned(self, where: str) -> PlanResult:
+        if not self.calls:
+            raise UserError(f"{where}: has neither a plan nor a call that would give one; plan anew")
+        shown = any(m.role == "assistant" for call in self.calls if call.attempt == 0 for m in call.messages)
+        planner = DysenPlanner(
+            ReplayEngine(self, where),
+            imagine=self.imagine,
+            window=self.window,
+            pool=None if shown else (),  # a tuned model is asked without worked examples
+            selector=selector(self.strategy),
+        )
+        [result] = planner.plan([self.prompt], ticks=self.ticks, seed=self.seed)
+        return result
 
 
 class ReplayEngine:
@@ -129,11 +167,13 @@ class ReplayEngine:
 
 
 class ReplayPlanner:
-    """Plans one prompt by its transcript. The seed decides nothing: it is the recorded one."""
+    """Plans one prompt by its transcript, or by that of one ``line`` of a corpus's transcripts.
 
-    def __init__(self, transcript: str | os.PathLike[str]) -> None:
-        self.where = str(transcript)
-        self.transcript = Transcript.load(transcript)
+    The seed decides nothing: it is the recorded one."""
+
+    def __init__(self, transcript: str | os.PathLike[str], *, line: int | None = None) -> None:
+        self.where = str(transcript) if line is None else f"{transcript} line {line}"
+        self.transcript = Transcript.load(transcript, line)
 
     seed_matters = False
 
@@ -153,24 +193,25 @@ class ReplayPlanner:
         for i, _ in enumerate(prompts):
             if on_progress:
                 on_progress("replaying", i / len(prompts))
-            results.append(self._replayed())
+            results.append(self.transcript.replayed(self.where))
         if on_progress:
             on_progress("planned", 1.0)
         return results
 
-    def _replayed(self) -> PlanResult:
-        kept = self.transcript
-        shown = any(m.role == "assistant" for call in kept.calls if call.attempt == 0 for m in call.messages)
-        pool = None if shown else ()  # a tuned model is asked without worked examples
-        engine = ReplayEngine(kept, self.where)
-        planner = DysenPlanner(
-            engine, imagine=kept.imagine, window=kept.window, pool=pool, selector=selector(kept.strategy)
-        )
-        [result] = planner.plan([kept.prompt], ticks=kept.ticks, seed=kept.seed)
-        if result.transcript_sha256 != kept.sha256 or _dsg_sha256(result.dsg) != kept.dsg_sha256:
-            raise UserError(f"{self.where}: replayed, it gives another plan than recorded; plan anew")
-        return result
+
+def _read_json(path: Path) -> Any:
+    return json.loads(path.read_bytes())
 
 
-def _dsg_sha256(dsg: DynamicSceneGraph) -> str:
-    return hashlib.sha256(dsg.to_json().encode()).hexdigest()
+def _read_line(path: Path, number: int) -> Any:
+    """What a corpus's transcripts say of an input line, None where they have nothing of it."""
+    with path.open("rb") as file:
+        for text in file:
+            data = json.loads(text)
+            if isinstance(data, dict) and data.pop("line", None) == number:
+                return data
+    return None
+
+
+def _dsg_sha256(result: PlanResult) -> str:
+    return hashlib.sha256(result.dsg.to_json().encode()).hexdigest() if result.stages else ""

@@ -14,7 +14,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from planners.dsg import UserError
-from planners.engines import Capabilities, Engine, Reply, Request
+from planners.engines import UNANSWERED, Capabilities, Engine, Reply, Request
 
 BATCH = 256
 """At most so many requests go to the engine before their replies are written."""
@@ -63,7 +63,8 @@ class CachedEngine:
                 self.asked += len(some)
                 fresh = {key: reply for (key, _), reply in zip(some, replies, strict=True)}
                 with database:
-                    rows = [(key, reply.model_dump_json()) for key, reply in fresh.items()]
+                    answered = {key: reply for key, reply in fresh.items() if reply.finish_reason not in UNANSWERED}
+                    rows = [(key, reply.model_dump_json()) for key, reply in answered.items()]
                     database.executemany("INSERT OR IGNORE INTO replies VALUES (?, ?)", rows)
                 known |= fresh
         return [known[key] for key in keys]

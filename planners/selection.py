@@ -13,8 +13,6 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib import resources
-from importlib.resources.abc import Traversable
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Protocol
@@ -28,8 +26,6 @@ if TYPE_CHECKING:
 STRATEGIES = ("structure", "fixed", "random", "nearest", "policy")
 """The default first."""
 WEIGHTS = "policy.safetensors"
-SHIPPED = resources.files("planners").joinpath("data", "demonstration_policy")
-"""The folder of the policy that ships."""
 
 
 @dataclass(frozen=True)
@@ -154,13 +150,18 @@ def selector(strategy: str | None = None, policy: str | os.PathLike[str] | None 
         raise UserError(f"policy: goes with strategy=policy, not with strategy={strategy}; leave one out")
     if strategy in SIMPLE:
         return SIMPLE[strategy]()
-    weights = None if strategy == "nearest" else load_policy(SHIPPED if policy is None else Path(policy))
+    if strategy == "policy" and policy is None:
+        raise UserError(
+            "strategy=policy: needs a policy's folder, and none ships; train one (dysenvdm train "
+            "recipes/planner/reinforce.yaml) and give policy=runs/planner-reinforce/policy"
+        )
+    weights = None if policy is None else load_policy(Path(policy))
     from planners.engines.embedding import TextEmbedder
 
     embedder = TextEmbedder()
     if weights is None:
         return NearestSelector(embedder)
-    return PolicySelector(weights, embedder, "" if policy is None else str(policy))
+    return PolicySelector(weights, embedder, str(policy))
 
 
 SIMPLE: dict[str, Callable[[], Selector]] = {
@@ -171,7 +172,7 @@ SIMPLE: dict[str, Callable[[], Selector]] = {
 """Strategies that need no text encoder."""
 
 
-def load_policy(folder: Path | Traversable) -> dict[str, Features]:
+def load_policy(folder: Path) -> dict[str, Features]:
     """A policy's matrices by step; raises :class:`UserError` where the folder holds none."""
     from safetensors import SafetensorError
     from safetensors.numpy import load

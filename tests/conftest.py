@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import shutil
 import socket
 import string
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -58,6 +60,17 @@ def _guard(event: str, arguments: tuple[Any, ...]) -> None:
 
 
 sys.addaudithook(_guard)
+
+
+@pytest.fixture(scope="session")
+def second_distribution(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that pip has installed a real plugin of the planners into."""
+    folder = tmp_path_factory.mktemp("plugin")
+    source = shutil.copytree(Path(__file__).parent / "planner_plugin", folder / "source")
+    pip = [sys.executable, "-m", "pip", "install", "--no-deps", "--no-build-isolation", "--no-index", "-q"]
+    subprocess.run([*pip, "--target", folder / "site", source], check=True, capture_output=True)
+    return folder / "site"
+
 
 _TEMPLATE = "{% for m in messages %}{{ m['role'] + ': ' + m['content'] + '\n' }}{% endfor %}assistant: "
 

@@ -13,6 +13,7 @@ from rich.tree import Tree
 
 from dysenvdm.cli import convert
 from dysenvdm.cli.console import out, plain, print_json, say
+from dysenvdm.cli.planning import contradicting
 from dysenvdm.files import check_parent
 from planners.dsg import SOURCES, DSGError, DynamicSceneGraph, Segment, UserError
 
@@ -51,7 +52,7 @@ def show(
 def validate(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="DSG files (JSON).")],
 ) -> None:
-    """Check files against the rules; every broken one is named."""
+    """Check files against the rules; every broken one is named, and facts that contradict each other."""
     broken = []
     for file in files:
         try:
@@ -60,6 +61,8 @@ def validate(
             broken.append(error)
             continue
         out.print(f"{plain(str(file))}: valid, {_size(dsg)}", markup=False, soft_wrap=True)
+        if pairs := contradicting(dsg):
+            say(f"warning: {file}: contradicts itself: {pairs}", "yellow")
     for known in broken[:-1]:
         say(f"error: {known}", "red")
     if broken:

@@ -18,12 +18,15 @@ from dysenvdm.cli.console import say
 from dysenvdm.cli.edit_of import Edited, check_options, check_same_model, read_original, stale_words
 from dysenvdm.cli.making import Making, denoise
 from dysenvdm.cli.planning import (
+    AllowEmpty,
     BaseUrl,
     PlannerOptions,
+    TranscriptFile,
     check_planner,
     checked_prompt,
     plan_prompts,
     read_options,
+    save_transcript,
 )
 from dysenvdm.cli.video_jobs import Job, batch_jobs, check_inputs_stay, several_jobs, single_job
 from dysenvdm.files import check_parent
@@ -46,6 +49,8 @@ def generate(
     base_url: BaseUrl = None,
     dsg: options.Dsg = None,
     no_plan: options.NoPlan = False,
+    transcript: TranscriptFile = None,
+    allow_empty: AllowEmpty = False,
     ticks: options.Ticks = 8,
     seed: options.Seed = 0,
     steps: options.Steps = None,
@@ -81,6 +86,10 @@ def generate(
         raise UserError(
             f"--planner-option {next(iter(planner_options))}: nothing is planned with --no-plan or --dsg; leave it out"
         )
+    if transcript and (no_plan or dsg or batch):
+        raise UserError("--transcript: is of one prompt that is planned; leave out --no-plan, --dsg and --batch, or it")
+    if allow_empty and (no_plan or dsg):
+        raise UserError("--allow-empty: nothing is planned with --no-plan or --dsg; leave it out")
     if no_plan and (dsg or planner):
         raise UserError("--no-plan: takes neither --planner nor --dsg; leave one of them out")
     if dsg and planner:
@@ -89,8 +98,18 @@ def generate(
         raise UserError("--batch: the file says how many videos; leave out --count")
     jobs = _jobs(prompt, output, dsg, batch, count)
     check_inputs_stay(
-        jobs, {"--dsg": dsg, "--batch": batch, "--first-frame": first_frame, "--edit-of": edit_of, "--preview": preview}
+        jobs,
+        {
+            "--dsg": dsg,
+            "--batch": batch,
+            "--first-frame": first_frame,
+            "--edit-of": edit_of,
+            "--preview": preview,
+            "--transcript": transcript,
+        },
     )
+    if transcript:
+        check_parent(transcript)
     negative = checked_prompt(negative, "--negative") if negative else ""
     picture = _picture(first_frame, first_frame_fit)
     original = _original(context, edit_of, dsg)
@@ -152,7 +171,7 @@ def generate(
         check_same_model(edit_of, original, weights, inputs)
         _say_stale_words(jobs[0], original)
     image = read_first_frame(pipe, settings, first_frame, first_frame_fit) if first_frame else None
-    origins = _origins(settings, jobs, planner_options, seed, planned_once=count is not None)
+    origins = _origins(settings, jobs, planner_options, seed, count is not None, allow_empty, transcript)
     say_untrained_labels(pipe, settings, origins)
     if batch or count:
         output.mkdir(exist_ok=True)
@@ -218,7 +237,13 @@ def _preview(file: Path | None) -> PreviewSheet | None:
 
 
 def _origins(
-    settings: Settings, jobs: Sequence[Job], options: dict[str, str], seed: int, *, planned_once: bool
+    settings: Settings,
+    jobs: Sequence[Job],
+    options: dict[str, str],
+    seed: int,
+    planned_once: bool,
+    allow_empty: bool,
+    transcript: Path | None,
 ) -> list[Origin]:
     """Where each job's scene graph comes from; videos of one prompt may share one plan."""
     from dysenvdm.generation.recipe import Origin
@@ -226,6 +251,9 @@ def _origins(
     if settings.planner is None:
         return [Origin(job.dsg) for job in jobs]
     prompts = [job.prompt for job in (jobs[:1] if planned_once else jobs)]
-    results = plan_prompts(prompts, settings.planner, options, ticks=settings.ticks, seed=seed)
+    ticks, planner = settings.ticks, settings.planner
+    results = plan_prompts(prompts, planner, options, ticks=ticks, seed=seed, allow_empty=allow_empty)
+    if transcript:
+        save_transcript(transcript, results[0], planner=planner, ticks=ticks, seed=seed)
     origins = [Origin(result.dsg, settings.planner, result.transcript_sha256, result.degraded) for result in results]
     return origins * len(jobs) if planned_once else origins

@@ -22,7 +22,7 @@ MOST_PIXELS = 60_000
 """Of a picture's height; the library draws no more than 65,535."""
 SWAPPED_UP_TO = 24
 """Objects; to find good places for more would take minutes, and no picture of so many is clear."""
-_LABEL_SIZE = (0.075, 0.16)
+_LABEL_SIZE = (0.07, 0.16)
 """Inches of a letter and of a line of small text, roughly: enough to keep labels apart."""
 _NO_MATH = {"parse_math": False}  # a label is text, whatever it contains
 
@@ -51,12 +51,15 @@ def draw(dsg: DynamicSceneGraph) -> Figure:
     timeline = 0.8 + 0.28 * max(len(dsg.facts), 1)
     heights = [timeline] + [size[1]] * rows
     figure = Figure(figsize=(WIDTH, sum(heights)), layout="constrained")
-    grid = figure.add_gridspec(1 + rows, columns, height_ratios=heights)
-    _draw_timeline(figure.add_subplot(grid[0, :]), dsg)
+    # The timeline's labels are long, and the graphs shall have the whole width all the same.
+    parts: Any = figure.subfigures(2, 1, height_ratios=(heights[0], sum(heights[1:])))
+    above, below = parts
+    _draw_timeline(above.add_subplot(), dsg)
+    grid = below.add_gridspec(rows, columns)
     relations = {(fact.subject, fact.object): None for fact in dsg.facts if fact.object is not None}
     place = _places([thing.id for thing in dsg.objects], list(relations), size)
     for i, segment in enumerate(segments):
-        _draw_graph(figure.add_subplot(grid[1 + i // columns, i % columns]), segment, place, size)
+        _draw_graph(below.add_subplot(grid[i // columns, i % columns]), segment, place, size)
     return figure
 
 
@@ -101,7 +104,7 @@ def _draw_graph(axes: Any, segment: Segment, place: dict[str, Point], size: tupl
             arrowstyle="-|>", mutation_scale=9, color=colour, linewidth=0.9,
         )  # fmt: skip
         axes.add_patch(arrow)
-        text = ", ".join(fact.label for fact in said)
+        text = ",\n".join(fact.label for fact in said)
         at = min(_along(start, end), key=lambda point: sum(_overlap(_box(point, text), box) for box in taken))
         taken.append(_box(at, text))
         paper = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}

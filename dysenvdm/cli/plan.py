@@ -3,16 +3,33 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dysenvdm import __version__
-from dysenvdm.cli.console import out, progress_bars, say
-from dysenvdm.cli.planning import BaseUrl, PlannerOptions, check_planner, checked_prompt, plan_prompts, read_options
-from dysenvdm.files import check_parent, written_whole
+from dysenvdm.cli.console import out, plain, progress_bars, say
+from dysenvdm.cli.planning import (
+    AllowEmpty,
+    BaseUrl,
+    PlannerOptions,
+    TranscriptFile,
+    check_planner,
+    checked_prompt,
+    plan_prompts,
+    read_options,
+    save_transcript,
+)
+from dysenvdm.files import check_parent
 from planners.dsg import UserError
+
+if TYPE_CHECKING:
+    from planners.corpus import Summary
+
+TROUBLES = ("repaired", "degraded", "failed")
+"""The statuses of lines with which something was the matter."""
 
 app = typer.Typer(add_completion=False)
 
@@ -30,9 +47,11 @@ def plan(
     base_url: BaseUrl = None,
     ticks: Annotated[int, typer.Option(min=1, max=1024, help="Length of the plan in time steps.")] = 8,
     seed: Annotated[int, typer.Option(min=0, max=2**31 - 1)] = 0,
-    transcript: Annotated[
+    transcript: TranscriptFile = None,
+    allow_empty: AllowEmpty = False,
+    transcripts: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Also write every LLM call to this file, for reading and for replay."),
+        typer.Option(metavar="FILE", help="With --input: also write every line's LLM calls, as JSON lines."),
     ] = None,
     workers: Annotated[
         list[str] | None,
@@ -52,9 +71,13 @@ def plan(
         raise UserError("prompt: give either a prompt or an --input file")
     if source is not None:
         if transcript:
-            raise UserError("--transcript: belongs to a single prompt; leave it out with --input")
-        _plan_corpus(source, output, planner, planner_option, base_url, workers or [], ticks, seed, batch)
+            raise UserError("--transcript: belongs to a single prompt; with --input give --transcripts FILE")
+        if allow_empty:
+            raise UserError("--allow-empty: belongs to a single prompt; with --input every line says what it lacks")
+        _plan_corpus(source, output, planner, planner_option, base_url, workers or [], ticks, seed, batch, transcripts)
         return
+    if transcripts:
+        raise UserError("--transcripts: belongs to --input; give --transcript FILE for a single prompt")
     if workers:
         raise UserError("--workers: belongs to --input; give a single endpoint as --base-url")
     assert prompt is not None
@@ -66,13 +89,9 @@ def plan(
     planner = planner or DEFAULT_PLANNER
     options = read_options(planner_option, base_url)
     check_planner(planner, options)
-    [result] = plan_prompts([prompt], planner, options, ticks=ticks, seed=seed)
+    [result] = plan_prompts([prompt], planner, options, ticks=ticks, seed=seed, allow_empty=allow_empty)
     if transcript:
-        from planners.replay import Transcript
-
-        recorded = Transcript.of(result, planner=planner, ticks=ticks, seed=seed)
-        with written_whole(transcript) as temporary:
-            temporary.write_text(recorded.to_json(), encoding="utf-8")
+        save_transcript(transcript, result, planner=planner, ticks=ticks, seed=seed)
     result.dsg.save(output)
     say(f"wrote {output}")
 
@@ -87,9 +106,13 @@ def _plan_corpus(
     ticks: int,
     seed: int,
     batch: int | None,
+    transcripts: Path | None,
 ) -> None:
-    check_parent(output)
-    from planners.corpus import BATCH, BATCHES, STATUSES, plan_corpus
+    for file in (output, *([transcripts] if transcripts else [])):
+        check_parent(file)
+    if transcripts and transcripts.resolve() in (output.resolve(), source.resolve()):
+        raise UserError(f"--transcripts {transcripts}: is the file of --input or --output; choose another")
+    from planners.corpus import BATCH, BATCHES, plan_corpus
     from planners.plugins import DEFAULT_PLANNER, get_planner
 
     planner = planner or DEFAULT_PLANNER
@@ -104,10 +127,13 @@ def _plan_corpus(
         task = bars.add_task(f"planning {source.name}", total=None)
 
         def on_progress(done: int, total: int, counts: Counter[str]) -> None:
-            troubles = ", ".join(f"{counts[name]} {name}" for name in STATUSES[1:] if counts[name])
+            troubles = ", ".join(f"{counts[name]} {name}" for name in TROUBLES if counts[name])
             bars.update(task, completed=done, total=total, description=f"{done} of {total} {troubles}".strip())
 
-        counts = plan_corpus(
+        def on_lost(reason: str) -> None:
+            say(f"warning: goes on without one of the workers: {reason}", "yellow")
+
+        summary = plan_corpus(
             source,
             output,
             [get_planner(planner, **options) for options in each],
@@ -115,7 +141,22 @@ def _plan_corpus(
             seed=seed,
             batch=batch or BATCHES.get(planner, BATCH),
             settings={"planner": planner, "options": said, "version": __version__},
+            transcripts=transcripts,
             on_progress=on_progress,
+            on_lost=on_lost,
         )
-    out.print(", ".join(f"{counts[name]} {name}" for name in STATUSES))
+    for line in _told(summary):
+        out.print(plain(line), markup=False, soft_wrap=True)
     say(f"wrote {output}")
+
+
+def _told(summary: Summary) -> Iterator[str]:
+    """What a corpus has come to, in lines; those that would say "none" are left out."""
+    yield ", ".join(f"{summary.counts[name]} {name}" for name in ("valid", *TROUBLES))
+    calls, tokens_in, tokens_out = (summary.usage[name] for name in ("calls", "prompt_tokens", "completion_tokens"))
+    if calls:
+        yield f"{calls} LLM calls, {tokens_in} tokens in, {tokens_out} tokens out"
+    if summary.contradictory:
+        yield f"{summary.contradictory} with facts that contradict each other"
+    for reason in summary.lost:
+        yield f"lost on the way: {reason}"

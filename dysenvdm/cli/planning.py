@@ -13,6 +13,7 @@ from planners.dsg import UserError
 
 if TYPE_CHECKING:
     from planners.contracts import PlanResult
+    from planners.dsg import DynamicSceneGraph
 
 MAX_BATCH = 1000
 PLANNING = "Planning"
@@ -33,6 +34,24 @@ BaseUrl = Annotated[
         "--base-url",
         metavar="URL",
         help="Where --planner openai asks; as --planner-option base_url=URL.",
+        rich_help_panel=PLANNING,
+    ),
+]
+
+TranscriptFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--transcript",
+        metavar="FILE",
+        help="Also write every LLM call to this file, for reading and for replay.",
+        rich_help_panel=PLANNING,
+    ),
+]
+AllowEmpty = Annotated[
+    bool,
+    typer.Option(
+        "--allow-empty",
+        help="Go on with an empty scene graph where the planner finds no plan.",
         rich_help_panel=PLANNING,
     ),
 ]
@@ -87,14 +106,17 @@ def check_planner(name: str, options: dict[str, str]) -> None:
 
     names = plugins.planner_names()
     if name not in names:
-        raise UserError(f"--planner {name!r}: no such planner; there are: {', '.join(names)}")
+        raise UserError(f"--{plugins.no_such_planner(name, names)}")
     plugins.check_options(name, options)
 
 
 def plan_prompts(
-    prompts: list[str], planner: str, options: dict[str, str], *, ticks: int, seed: int
+    prompts: list[str], planner: str, options: dict[str, str], *, ticks: int, seed: int, allow_empty: bool = False
 ) -> list[PlanResult]:
-    """Plan all prompts in lockstep; degraded plans are named. Raises :class:`UserError` for a prompt without a plan."""
+    """Plan all prompts in lockstep; plans that are degraded or contradict themselves are named.
+
+    Raises :class:`UserError` for a prompt without a plan, whose graph is empty with ``allow_empty``.
+    """
     from planners.plugins import get_planner
 
     with progress_bars() as bars:
@@ -105,12 +127,46 @@ def plan_prompts(
 
         results = get_planner(planner, **options).plan(prompts, ticks=ticks, seed=seed, on_progress=on_progress)
         bars.update(task, description="planned", completed=1.0)
+    empty = [result for result in results if not result.stages or not (result.dsg.objects or result.dsg.facts)]
+    errors = [
+        f"prompt {result.prompt[:60]!r}: {planner} found no plan ({result.degraded or 'and does not say why'}); "
+        f"try another --seed or --planner, give a --dsg file, or go on without a plan by --allow-empty"
+        for result in empty
+    ]
+    if errors and not allow_empty:
+        for error in errors[:-1]:
+            say(f"error: {error}", "red")
+        raise UserError(errors[-1])
     for result in results:
-        if not result.stages:
-            raise UserError(
-                f"prompt {result.prompt[:60]!r}: {planner} found no plan ({result.degraded}); "
-                f"try another --seed or --planner, or give a --dsg file"
-            )
         if result.degraded:
             say(f"warning: degraded plan for {result.prompt[:60]!r}: {result.degraded}", "yellow")
-    return results
+        if result.stages and (pairs := contradicting(result.dsg)):
+            say(f"warning: the plan for {result.prompt[:60]!r} contradicts itself: {pairs}", "yellow")
+    return [result if result.stages else _nothing(result, ticks) for result in results]
+
+
+def _nothing(result: PlanResult, ticks: int) -> PlanResult:
+    """A result without any graph, with an empty one."""
+    from planners.dsg import DynamicSceneGraph
+
+    return result.model_copy(update={"stages": {"converted": DynamicSceneGraph(prompt=result.prompt, ticks=ticks)}})
+
+
+def contradicting(dsg: DynamicSceneGraph) -> str:
+    """Which facts contradict each other at one tick, by the numbers of ``dsg show``; empty where none do."""
+    from dysenvdm.sheet import statement
+    from planners.audit import contradictions
+
+    pairs = contradictions(dsg)
+    said = [f"facts {i} and {j} ({statement(dsg.facts[i - 1])} / {statement(dsg.facts[j - 1])})" for i, j in pairs[:3]]
+    return ", ".join(said) + (f" and {len(pairs) - 3} more pairs" if len(pairs) > 3 else "")
+
+
+def save_transcript(file: Path, result: PlanResult, *, planner: str, ticks: int, seed: int) -> None:
+    """Write every call of a plan, for reading and for replay."""
+    from dysenvdm.files import written_whole
+    from planners.replay import Transcript
+
+    recorded = Transcript.of(result, planner=planner, ticks=ticks, seed=seed)
+    with written_whole(file) as temporary:
+        temporary.write_text(recorded.to_json(), encoding="utf-8")

@@ -15,7 +15,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from planners.dsg import UserError
 
-FinishReason = Literal["stop", "length", "overflow"]
+FinishReason = Literal["stop", "length", "overflow", "refused"]
+UNANSWERED: frozenset[FinishReason] = frozenset(("overflow", "refused"))
+"""There is no answer, and asking once more gives none."""
 
 
 class Message(BaseModel):
@@ -46,7 +48,8 @@ class Request(BaseModel):
 
 class Reply(BaseModel):
     """One answer. ``finish_reason`` "length" means that the text was cut off: the planner treats it as a failure.
-    "overflow" means that the model was not asked, since the question is too long for it, as ``text`` says.
+    "overflow" means that the question is too long for the model, "refused" that the engine does not take this one
+    question, though it takes others: ``text`` then says why.
 
     ``thinking`` is what the model thought, where the engine gets it apart from ``text``. ``seconds`` is the wall time
     of the whole batch that the reply was part of.
@@ -99,8 +102,8 @@ class Engine(Protocol):
     def capabilities(self) -> Capabilities: ...
 
     def generate(self, requests: Sequence[Request]) -> list[Reply]:
-        """Answer all requests, in order. Raises :class:`planners.dsg.UserError` for what a user can mend, and
-        :class:`TooLongError` for the first request that is too long."""
+        """Answer all requests, in order. Raises :class:`planners.dsg.UserError` where the engine answers none, and
+        :class:`TooLongError` for the first request that it finds too long before it asks anything."""
         ...
 
 

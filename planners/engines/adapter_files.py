@@ -16,7 +16,8 @@ from planners.dsg import UserError, one_line
 
 CARD = "planner.json"
 SHIPPED = Path(__file__).parents[1] / "data" / "smollm2-planner-lora"
-"""The adapter that ships, tuned on SmolLM2-135M-Instruct by ``recipes/planner/finetune.yaml``."""
+"""The adapter that ships, tuned on SmolLM2-135M-Instruct by ``recipes/planner/finetune.yaml`` and then by
+``recipes/planner/finetune-cpu.yaml``."""
 
 
 class AdapterCard(BaseModel):

@@ -4,7 +4,7 @@ claim only: some servers accept a schema and ignore it."""
 from __future__ import annotations
 
 from planners.dsg import UserError
-from planners.engines import Engine, Message, Request, split_thinking
+from planners.engines import UNANSWERED, Engine, Message, Request, split_thinking
 from planners.questions import to_json
 
 WORDS = ("vexil-41", "quorn-7")
@@ -23,6 +23,8 @@ CANARY = Request(
 def canary(engine: Engine) -> None:
     """Ask once; raises :class:`UserError` where the reply leaves the schema."""
     [reply] = engine.generate([CANARY])
+    if reply.finish_reason in UNANSWERED:
+        raise UserError(reply.text)
     _, text = split_thinking(reply.text)
     if text in map(to_json, WORDS):
         return

@@ -28,7 +28,7 @@ from pydantic import BaseModel, ValidationError
 
 from planners.dsg import UserError
 from planners.engines import Capabilities, Reply, Request, split_thinking
-from planners.engines.canary import canary
+from planners.engines.canary import CANARY, canary
 from planners.engines.chat_completions import Completion, Models, Usage, body, keywords, unwrapped, wraps
 
 B = TypeVar("B", bound=BaseModel)
@@ -41,6 +41,8 @@ FIRST_TRIES = 4
 """So often an endpoint is tried that never answered: it may be starting, but more likely it is not there."""
 RETRIED = frozenset((408, 409, 429))
 """HTTP statuses that another try may mend, beside 500 and above."""
+ONE_QUESTION = frozenset((400, 413, 422))
+"""HTTP statuses that may be about one question alone."""
 LIMITS = frozenset(("max_tokens", "max_completion_tokens"))
 """What servers call the reply's length: the first name is the common one, OpenAI's thinking models take the second."""
 PARAMETERS = LIMITS | {"temperature", "seed"}
@@ -108,7 +110,8 @@ class OpenAIEngine:
     def generate(self, requests: Sequence[Request]) -> list[Reply]:
         """Answer all requests, ``concurrency`` at a time and in order; the first call sends the canary ahead.
 
-        Raises :class:`UserError` naming the endpoint where it is down, refuses, or answers with what is no reply.
+        A question that the server does not take, though it still takes the canary, is "refused". Raises
+        :class:`UserError` naming the endpoint where it is down, takes nothing, or answers with what is no reply.
         """
         self._open()
         began = time.perf_counter()
@@ -164,7 +167,7 @@ class OpenAIEngine:
                 break
             except openai.APIStatusError as error:
                 if not self._learn(error, sent):
-                    raise self._explained(error) from None
+                    return self._unanswered(request, error)
         completion = self._parsed(Completion, raw, "a chat completion")
         message, reason = completion.choices[0].message, completion.choices[0].finish_reason
         usage = completion.usage or Usage()
@@ -176,6 +179,25 @@ class OpenAIEngine:
             completion_tokens=usage.completion_tokens,
             seconds=0.0,
             thinking=message.reasoning_content or message.reasoning or thinking,
+        )
+
+    def _unanswered(self, request: Request, error: openai.APIStatusError) -> Reply:
+        """What stands for the answer to a question that the server does not take.
+
+        Raises :class:`UserError` where it is not about this question: the server takes no other either.
+        """
+        too_long = _is_overflow(error)
+        asked = error.status_code in ONE_QUESTION and not _is_about_money(error)
+        if request is CANARY or not (too_long or asked):
+            raise self._explained(error) from None
+        if not too_long:
+            canary(self)
+        return Reply(
+            text=f"{self.name}: {self._refusal(error)}",
+            finish_reason="overflow" if too_long else "refused",
+            prompt_tokens=0,
+            completion_tokens=0,
+            seconds=0.0,
         )
 
     def _create(self, sent: dict[str, Any], seconds: float) -> Any:
@@ -236,7 +258,7 @@ class OpenAIEngine:
             except openai.APIStatusError as error:
                 self._reached = True
                 hopeful = error.status_code in RETRIED or error.status_code >= 500
-                if not hopeful or error.code == "insufficient_quota":
+                if not hopeful or _is_about_money(error):
                     raise
                 asked = _retry_after(error.response.headers.get("retry-after", ""))
                 problem = f"{error.status_code}: {self._quoted(_said(error))}"
@@ -263,21 +285,24 @@ class OpenAIEngine:
         if status in (401, 403):  # what it said is left out: some servers quote the key
             mend = "mend OPENAI_API_KEY" if self._key else "set OPENAI_API_KEY"
             return UserError(f"{self.endpoint}: {status}, the key is refused; {mend}")
-        if error.code == "insufficient_quota":
+        if _is_about_money(error):
             return UserError(f"{self.endpoint}: the account has no quota left ({said}); mend it or use a local server")
-        if _is_overflow(error):
-            return UserError(
-                f"{self.endpoint}: too long for {self.model} ({said}{_numbers(error)}); "
-                f"shorten the prompt, or serve the model with a longer context"
-            )
         if status == 404:
             return UserError(f"{self.endpoint}: 404 ({said}); {self._where_to_look()}")
         if status < 400:
             return UserError(f"{self.endpoint}: sends on to another address ({status}); name that one with --base-url")
-        return UserError(
-            f"{self.endpoint}: {status}, refuses the request ({said}); "
-            f"server and model must support response_format json_schema"
-        )
+        mend = "" if _is_overflow(error) else "; server and model must support response_format json_schema"
+        return UserError(f"{self.endpoint}: {self._refusal(error)}{mend}")
+
+    def _refusal(self, error: openai.APIStatusError) -> str:
+        """Why the server does not take a question."""
+        said = self._quoted(_said(error))
+        if _is_overflow(error):
+            return (
+                f"too long for {self.model} ({said}{_numbers(error)}); "
+                f"shorten the prompt, or serve the model with a longer context"
+            )
+        return f"{error.status_code}, refuses the request ({said})"
 
     def _where_to_look(self) -> str:
         """After a 404: the model's name or the address is wrong."""
@@ -342,6 +367,10 @@ def _is_overflow(error: openai.APIStatusError) -> bool:
     return error.code == "context_length_exceeded" or bool(
         re.search(r"context[ _](length|size|window)|n_ctx|maximum model length", _said(error))
     )
+
+
+def _is_about_money(error: openai.APIStatusError) -> bool:
+    return error.code == "insufficient_quota"
 
 
 def _numbers(error: openai.APIStatusError) -> str:

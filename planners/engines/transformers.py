@@ -12,7 +12,7 @@ import json
 import os
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -21,13 +21,19 @@ import numpy as np
 import torch
 
 from planners.dsg import UserError
-from planners.engines import Capabilities, Reply, Request
-from planners.engines.local import compact, prompt_tokens
+from planners.engines import Capabilities, Reply, Request, split_thinking
+from planners.engines.canary import canary
+from planners.engines.local import check_model_folder, compact, prompt_tokens
 from planners.engines.lora import merge
 
 DEFAULT_MODEL = "smollm2-135m-instruct"
 KEPT_PREFIXES = 8
 """How many shared prefixes keep their keys and values between calls (about 46 kB a token with SmolLM2 in float32)."""
+
+THOUGHT = "</think>"
+"""Where a thinking model's thought ends, and its answer begins."""
+TAIL = 16
+"""So many tokens hold a whole :data:`THOUGHT`, however a tokenizer cuts it."""
 
 Cache = list[tuple[torch.Tensor, torch.Tensor]]
 """Keys and values of every layer, each of shape (1, heads, tokens, width)."""
@@ -52,8 +58,10 @@ class TransformersEngine:
 
     ``device`` is "auto" (a GPU where there is one), "cpu" or "cuda". Weights are held in float32, so that a plan
     depends neither on what else is in the batch nor on the machine's 16-bit kernels. ``lora`` is the folder of an
-    adapter (:mod:`planners.engines.lora`) that is added to them. Raises :class:`UserError` where a folder holds no
-    usable model, or an adapter of another one.
+    adapter (:mod:`planners.engines.lora`) that is added to them. ``thinking_tokens`` above 0 lets a thinking model
+    think so much before its answer: the schema then binds from ``</think>`` on, else from the first token. Raises
+    :class:`UserError` where a folder holds no usable model, an adapter of another one, or a model that leaves its
+    schema.
     """
 
     capabilities = Capabilities(constrained=True, batched=True, seeded=True, local=True)
@@ -65,25 +73,27 @@ class TransformersEngine:
         device: str = "auto",
         max_batch: int = 32,
         lora: str | os.PathLike[str] | None = None,
+        thinking_tokens: int = 0,
     ) -> None:
         folder = default_model() if model is None else Path(model)
-        if not (folder / "config.json").is_file():
-            raise UserError(
-                f"{folder}: no config.json in this folder; a planner's model is a local transformers folder"
-            )
+        check_model_folder(folder)
         if device not in ("auto", "cpu", "cuda") or (device == "cuda" and not torch.cuda.is_available()):
             raise UserError(f"device: {device!r} is not there; give auto, cpu, or cuda on a machine with a GPU")
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
         if max_batch < 1:
             raise UserError(f"max_batch: {max_batch}; give 1 or more")
+        if thinking_tokens < 0:
+            raise UserError(f"thinking_tokens: {thinking_tokens}; give 0 or more")
         adapter = None if lora is None else Path(lora)
         self.name = f"{folder.name}{f' + {adapter.name}' if adapter else ''} (transformers, {device})"
-        self.max_batch = max_batch
+        self.max_batch, self.thinking_tokens = max_batch, thinking_tokens
         self._model, self._tokenizer = _load(folder, device, adapter)
         self._grammars = _Grammars(self._model, self._tokenizer)
         self._prefixes: deque[tuple[list[int], Cache]] = deque(maxlen=KEPT_PREFIXES)
         self._device = self._model.device
+        canary(self)
+        self._prefixes.clear()  # nothing else begins as the canary does
 
     def sleep(self) -> None:
         """Move the weights to main memory and drop all keys and values, so that something else can use the GPU."""
@@ -106,12 +116,15 @@ class TransformersEngine:
 
     def _tokens(self, request: Request) -> list[int]:
         limit = self._model.config.max_position_embeddings
-        return prompt_tokens(self._tokenizer, request, limit=limit, name=self.name)
+        return prompt_tokens(self._tokenizer, request, limit=limit, name=self.name, thinking=self.thinking_tokens)
 
     @torch.inference_mode()
     def _generate_batch(self, requests: Sequence[Request], prompts: list[list[int]]) -> list[Reply]:
         began = time.perf_counter()
-        rows = [_Row(request, self._grammars.start(request.json_schema), self._end) for request in requests]
+        rows = [
+            _Row(request, self._grammars.start(request.json_schema), self._end, self.thinking_tokens, self._decoded)
+            for request in requests
+        ]
         cache, mask, logits = self._prefill(prompts)
         while True:
             tokens = [row.step(logits[i]) for i, row in enumerate(rows)]
@@ -125,11 +138,16 @@ class TransformersEngine:
                 text=self._tokenizer.decode(row.tokens, skip_special_tokens=True),
                 finish_reason="length" if row.finish_reason == "length" else "stop",
                 prompt_tokens=len(prompt),
-                completion_tokens=len(row.tokens),
+                completion_tokens=len(row.thoughts) + len(row.tokens),
                 seconds=seconds,
+                thinking=split_thinking(self._decoded(row.thoughts) + THOUGHT)[0] if row.thoughts else "",
             )
             for row, prompt in zip(rows, prompts, strict=True)
         ]
+
+    def _decoded(self, tokens: list[int]) -> str:
+        """Tokens as text, the marks around thoughts too, which may be special ones."""
+        return str(self._tokenizer.decode(tokens))
 
     @property
     def _end(self) -> int:
@@ -187,10 +205,16 @@ class TransformersEngine:
 
 
 class _Row:
-    """One request while it is decoded: its grammar, its random generator, its tokens so far."""
+    """One request while it is decoded: its grammar, its random generator, its thoughts and its answer so far.
 
-    def __init__(self, request: Request, grammar: Any, end: int) -> None:
-        self.request, self.grammar, self.end = request, grammar, end
+    ``room`` is how many tokens it may think, and ``decoded`` makes text of tokens."""
+
+    def __init__(
+        self, request: Request, grammar: Any, end: int, room: int = 0, decoded: Callable[[list[int]], str] = str
+    ) -> None:
+        self.request, self.grammar, self.end, self.room, self.decoded = request, grammar, end, room, decoded
+        self.thinks = room > 0
+        self.thoughts: list[int] = []
         self.tokens: list[int] = []
         self.finish_reason: str | None = None
         self.generator = torch.Generator().manual_seed(request.seed)
@@ -199,13 +223,10 @@ class _Row:
         """Choose the next token by ``logits`` (v,); a finished row repeats the end token, which nobody reads."""
         if self.finish_reason:
             return self.end
+        if self.thinks:
+            return self._think(self._choose(logits))
         before = np.array([self.tokens or [self.end]])
-        allowed = torch.from_numpy(self.grammar(before, logits.unsqueeze(0).numpy())).squeeze(0)
-        if self.request.temperature == 0:
-            token = int(allowed.argmax())
-        else:
-            weights = torch.softmax(allowed / self.request.temperature, dim=-1)
-            token = int(torch.multinomial(weights, 1, generator=self.generator))
+        token = self._choose(torch.from_numpy(self.grammar(before, logits.unsqueeze(0).numpy())).squeeze(0))
         if token == self.end:
             self.finish_reason = "stop"
             return token
@@ -213,6 +234,21 @@ class _Row:
         if len(self.tokens) == self.request.max_tokens:
             self.finish_reason = "length"
         return token
+
+    def _think(self, token: int) -> int:
+        """Free of the schema until the thought is closed; one that is never closed has no answer."""
+        self.thoughts.append(token)
+        if THOUGHT in self.decoded(self.thoughts[-TAIL:]):
+            self.thinks = False
+        elif token == self.end or len(self.thoughts) == self.room:
+            self.finish_reason = "length"
+        return token
+
+    def _choose(self, allowed: torch.Tensor) -> int:
+        if self.request.temperature == 0:
+            return int(allowed.argmax())
+        weights = torch.softmax(allowed / self.request.temperature, dim=-1)
+        return int(torch.multinomial(weights, 1, generator=self.generator))
 
 
 class _Grammars:

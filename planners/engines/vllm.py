@@ -27,7 +27,7 @@ from pydantic import ValidationError
 from planners.dsg import UserError, one_line
 from planners.engines import Capabilities, Reply, Request, split_thinking
 from planners.engines.adapter_files import check_adapter
-from planners.engines.canary import canary
+from planners.engines.canary import CANARY, canary
 from planners.engines.chat_completions import KEYWORDS, plain_schema
 from planners.engines.local import check_model_folder, compact, prompt_tokens
 from planners.questions import to_json
@@ -130,7 +130,7 @@ class VLLMEngine:
         self.backend, self.thinking_tokens, self.sleep_mode = backend, thinking_tokens, sleep_mode
         self._thinks = reasoning_parser is not None
         self._refused: set[str] = set()
-        self._asleep = False
+        self._asleep = self._compiles = False
         self._lock = threading.Lock()
         if _living:
             raise UserError("another vLLM engine of this process is still open, and it runs one at a time; close() it")
@@ -172,7 +172,8 @@ class VLLMEngine:
         """Answer all requests as one batch, in order.
 
         A schema that the backend does not compile is left without its patterns and array lengths: the planner checks
-        every reply anyway. Raises :class:`UserError` where a request is too long, and where nothing compiles.
+        every reply anyway; one that still does not compile is "refused". Raises :class:`UserError` where a request is
+        too long, and where nothing ever compiled.
         """
         if not self._finalizer.alive or self._asleep:
             state = "asleep: wake() it first" if self._asleep else "closed: make a new one"
@@ -193,11 +194,13 @@ class VLLMEngine:
                 for i, output in zip(again, second, strict=True):
                     outputs[i] = output
             seconds = time.perf_counter() - began
-        if None in outputs:
-            schema = to_json(requests[outputs.index(None)].json_schema)
-            others = ", ".join(name for name in BACKENDS if name != self.backend)
-            raise UserError(f"{self.name}: cannot hold a reply to its schema ({schema[:80]}…); try backend={others}")
-        return [self._reply(output, seconds) for output in outputs]
+        self._compiles = self._compiles or any(r is not CANARY and o for r, o in zip(requests, outputs, strict=True))
+        if None in outputs and not self._compiles:
+            raise UserError(self._uncompiled(requests[outputs.index(None)]))
+        return [
+            self._refused_reply(request, seconds) if output is None else self._reply(output, seconds)
+            for request, output in zip(requests, outputs, strict=True)
+        ]
 
     def sleep(self) -> None:
         """Move the weights to main memory and drop all keys and values, so that something else can use the GPU.
@@ -274,6 +277,20 @@ class VLLMEngine:
             self.name,
             len(requests),
             ", ".join(sorted(KEYWORDS)),
+        )
+
+    def _uncompiled(self, request: Request) -> str:
+        others = ", ".join(name for name in BACKENDS if name != self.backend)
+        schema = to_json(request.json_schema)[:80]
+        return f"{self.name}: cannot hold a reply to its schema ({schema}…); try backend={others}"
+
+    def _refused_reply(self, request: Request, seconds: float) -> Reply:
+        return Reply(
+            text=self._uncompiled(request),
+            finish_reason="refused",
+            prompt_tokens=0,
+            completion_tokens=0,
+            seconds=seconds,
         )
 
     def _reply(self, output: Any, seconds: float) -> Reply:

@@ -15,11 +15,12 @@ from typing import Any
 import pytest
 
 from planners.contracts import PlanResult, Progress
-from planners.corpus import plan_corpus
+from planners.corpus import Summary, plan_corpus
 from planners.demonstrations import demonstrations
-from planners.dsg import ActionPlan, DynamicSceneGraph, Event, SceneObject, UserError
+from planners.dsg import ActionPlan, DynamicSceneGraph, Event, Fact, SceneObject, UserError
 from planners.dysen import DysenPlanner
 from planners.engines import Request, TooLongError
+from planners.replay import ReplayPlanner
 
 ROOT = Path(__file__).parents[2]
 
@@ -66,8 +67,13 @@ def lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
+def corpus(source: Path, output: Path, *planners: Any, batch: int = 4, settings: Any = None, **more: Any) -> Summary:
+    made = planners or (OneGirl(),)
+    return plan_corpus(source, output, made, ticks=8, seed=0, batch=batch, settings=settings or {}, **more)
+
+
 def planned(source: Path, output: Path, *planners: OneGirl, batch: int = 4, **settings: Any) -> dict[str, int]:
-    return dict(plan_corpus(source, output, planners or (OneGirl(),), ticks=8, seed=0, batch=batch, settings=settings))
+    return dict(corpus(source, output, *planners, batch=batch, settings=settings).counts)
 
 
 def test_every_line_is_written_once_with_its_dsg(tmp_path: Path) -> None:
@@ -121,8 +127,8 @@ def test_a_question_too_long_for_the_model_fails_its_line_alone(tmp_path: Path, 
 
     source, output = tmp_path / "captions.jsonl", tmp_path / "plans.jsonl"
     source.write_text("".join(json.dumps({"prompt": prompt}) + "\n" for prompt in (good, long)), encoding="utf-8")
-    planner = DysenPlanner(oracle(twist), imagine=False)
-    assert plan_corpus(source, output, [planner], ticks=8, seed=0, batch=4, settings={}) == {"valid": 1, "failed": 1}
+    done = corpus(source, output, DysenPlanner(oracle(twist), imagine=False))
+    assert done.counts == {"valid": 1, "failed": 1}
     assert "600 prompt and 24 reply tokens exceed 512" in lines(output)[1]["reason"]
 
 
@@ -145,6 +151,93 @@ def test_a_planner_that_fails_leaves_what_is_done_and_the_next_run_goes_on(tmp_p
     assert len(lines(output)) == 8
     assert planned(source, output) == {"valid": 20}
     assert [line["line"] for line in lines(output)] == list(range(1, 21))
+
+
+def test_a_lost_planners_batches_are_done_by_the_others(tmp_path: Path) -> None:
+    source, output = captions(tmp_path, 40), tmp_path / "plans.jsonl"
+    lost: list[str] = []
+    workers = OneGirl(fail_at=0), OneGirl(seconds=0.01), OneGirl(fail_at=2)
+    done = corpus(source, output, *workers, on_lost=lost.append)
+    assert done.counts == {"valid": 40}
+    assert sorted(line["line"] for line in lines(output)) == list(range(1, 41))
+    assert done.lost == lost == ["http://127.0.0.1:1: does not answer; start it"] * 2
+    assert [len(worker.batches) for worker in workers[::2]] == [1, 3]
+
+
+def test_a_batch_that_comes_back_last_is_done_too(tmp_path: Path) -> None:
+    """The other planner has nothing more to do when the failing one gives up."""
+    source, output = captions(tmp_path, 8), tmp_path / "plans.jsonl"
+
+    class Slow(OneGirl):
+        def plan(self, prompts: Sequence[str], **options: Any) -> list[PlanResult]:
+            time.sleep(0.2)
+            raise UserError("http://127.0.0.1:2: does not answer")
+
+    done = corpus(source, output, Slow(), OneGirl())
+    assert (done.counts, done.lost) == ({"valid": 8}, ["http://127.0.0.1:2: does not answer"])
+
+
+def test_where_all_planners_are_lost_the_run_ends_and_goes_on_later(tmp_path: Path) -> None:
+    source, output = captions(tmp_path, 20), tmp_path / "plans.jsonl"
+    lost: list[str] = []
+    with pytest.raises(UserError, match=r"does not answer.*12 of 20 lines are written"):
+        corpus(source, output, OneGirl(fail_at=1), OneGirl(fail_at=2), on_lost=lost.append)
+    assert len(lost) == 1  # the other one's reason is the error's
+    assert planned(source, output) == {"valid": 20}
+    assert sorted(line["line"] for line in lines(output)) == list(range(1, 21))
+
+
+def test_a_line_says_what_it_took_and_what_contradicts(tmp_path: Path, oracle: Callable[..., Any]) -> None:
+    class Torn(OneGirl):
+        def _result(self, prompt: str, ticks: int) -> PlanResult:
+            result = super()._result(prompt, ticks)
+            facts = [Fact(subject="girl", attribute=look, start=0, end=1, source="imagined") for look in ("wet", "dry")]
+            return result.model_copy(update={"stages": {"converted": result.dsg.extended(facts)}})
+
+    source, output, torn = tmp_path / "captions.jsonl", tmp_path / "plans.jsonl", tmp_path / "torn.jsonl"
+    prompts = [example.prompt for example in demonstrations()[:2]]
+    source.write_text("".join(json.dumps({"prompt": prompt}) + "\n" for prompt in (*prompts, "…")), encoding="utf-8")
+    engine = oracle()
+    done = corpus(source, output, DysenPlanner(engine))
+    calls = [call for result in DysenPlanner(oracle()).plan(prompts, ticks=8, seed=0) for call in result.transcript]
+    assert done.usage == {
+        "calls": len(calls),
+        "prompt_tokens": sum(call.prompt_tokens for call in calls),
+        "completion_tokens": sum(call.completion_tokens for call in calls),
+    }
+    assert lines(output)[2]["usage"] == {"calls": 0, "prompt_tokens": 0, "completion_tokens": 0}
+    assert done.contradictory == 0
+    for _ in range(2):  # counted when they are made, and when they are there
+        assert corpus(source, torn, Torn()).contradictory == 2
+    assert [line["contradictions"] for line in lines(torn)] == [[[1, 2]], [[1, 2]], []]
+
+
+def test_transcripts_are_kept_of_every_planned_line_and_replay(tmp_path: Path, oracle: Callable[..., Any]) -> None:
+    source, output, calls = (tmp_path / name for name in ("captions.jsonl", "plans.jsonl", "calls.jsonl"))
+    prompts = [example.prompt for example in demonstrations()[:6]]
+    source.write_text("".join(json.dumps({"prompt": prompt}) + "\n" for prompt in ("…", *prompts)), encoding="utf-8")
+
+    def run() -> Summary:
+        planner = DysenPlanner(oracle(), imagine=False)
+        return corpus(source, output, planner, batch=2, transcripts=calls, settings={"planner": "mine"})
+
+    run()
+    whole = output.read_bytes(), calls.read_bytes()
+    for line in lines(output)[1:]:
+        replay = ReplayPlanner(calls, line=line["line"])
+        [again] = replay.plan([line["prompt"]], ticks=8, seed=0)
+        assert again.dsg.to_dict() == line["dsg"]
+        assert replay.transcript.planner == "mine"
+    with pytest.raises(UserError, match="has no transcript of line 1"):
+        ReplayPlanner(calls, line=1)
+    # killed between the two files, and within either
+    for plans, kept in ((3, 5), (0, 2), (2, 3)):
+        output.write_bytes(b"".join(whole[0].splitlines(keepends=True)[:plans]) + b'{"line"')
+        calls.write_bytes(b"".join(whole[1].splitlines(keepends=True)[:kept]) + b'{"li')
+        run()
+        assert (output.read_bytes(), calls.read_bytes()) == whole
+    with pytest.raises(UserError, match=r"begun with transcripts = 'calls\.jsonl', not None"):
+        corpus(source, output, settings={"planner": "mine"})
 
 
 def test_another_runs_output_is_refused(tmp_path: Path) -> None:

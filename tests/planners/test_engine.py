@@ -16,6 +16,7 @@ from planners.builtin import smollm2
 from planners.dsg import UserError
 from planners.dysen import DysenPlanner
 from planners.engines import Message, Request, TooLongError, split_thinking
+from planners.engines import transformers as module
 from planners.engines.transformers import TransformersEngine
 
 MakeModel = Callable[..., Path]
@@ -163,6 +164,65 @@ def test_odd_prompts_are_planned_in_their_own_words_or_named(tmp_path: Path, ran
 def test_thinking_is_told_apart() -> None:
     assert split_thinking('<think>\nhm\n</think>\n\n{"a": 1}') == ("hm", '{"a": 1}')
     assert split_thinking('{"a": 1}') == ("", '{"a": 1}')
+
+
+def test_the_canary_is_asked_at_the_start_and_leaves_nothing_behind(
+    micro_model: Path, engine: TransformersEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert not TransformersEngine(micro_model, device="cpu")._prefixes
+
+    def unbound(grammars: Any, schema: dict[str, Any]) -> Any:
+        return lambda tokens, logits: logits
+
+    monkeypatch.setattr(module._Grammars, "start", unbound)
+    with pytest.raises(UserError, match="does not hold its replies to a JSON schema"):
+        TransformersEngine(micro_model, device="cpu")
+
+
+def test_a_thinking_model_thinks_first_and_its_answer_obeys_the_schema(
+    micro_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The random weights are made to think: what they are to say first is put above all else."""
+    said: list[int] = []
+    spoken = {"count": 0}
+
+    def forward(engine: TransformersEngine, tokens: torch.Tensor, mask: torch.Tensor, cache: Any) -> torch.Tensor:
+        logits = plain_forward(engine, tokens, mask, cache)
+        thinks = tokens.shape[1] == 1 or spoken["count"] == 0
+        if thinks and spoken["count"] < len(said):
+            logits[:, said[spoken["count"]]] = 1e4
+            spoken["count"] += 1
+        return logits
+
+    def prefill(engine: TransformersEngine, prompts: list[list[int]]) -> Any:
+        spoken["count"] = len(said)  # the shared prefix is run on its own
+        cache, mask, logits = plain_prefill(engine, prompts)
+        logits[:, said[0]] = 1e4
+        spoken["count"] = 1
+        return cache, mask, logits
+
+    plain_forward, plain_prefill = TransformersEngine._forward, TransformersEngine._prefill
+    monkeypatch.setattr(TransformersEngine, "_forward", forward)
+    monkeypatch.setattr(TransformersEngine, "_prefill", prefill)
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(micro_model)
+    said[:] = tokenizer("<think>\na dog, I think.\n</think>\n", add_special_tokens=False).input_ids
+    engine = TransformersEngine(micro_model, device="cpu", thinking_tokens=60)
+    [reply] = engine.generate([request(TEXTS[0], json_schema={"enum": ["yes", "no"]})])
+    assert (reply.thinking, reply.finish_reason) == ("a dog, I think.", "stop")
+    assert json.loads(reply.text) in ("yes", "no")
+    closed = len(tokenizer("<think>\na dog, I think.\n</think>", add_special_tokens=False).input_ids)
+    assert reply.completion_tokens == closed + len(reply.text)
+    engine.thinking_tokens = closed - 1
+    [cut] = engine.generate([request(TEXTS[0])])
+    assert (cut.text, cut.finish_reason, cut.completion_tokens) == ("", "length", closed - 1)
+    assert cut.thinking.startswith("a dog, I think.")
+    with pytest.raises(TooLongError, match=r"60 reply tokens exceed|reply tokens exceed 512"):
+        engine.thinking_tokens = 512
+        engine.generate([request(TEXTS[0])])
+    with pytest.raises(UserError, match="thinking_tokens: -1; give 0 or more"):
+        TransformersEngine(micro_model, device="cpu", thinking_tokens=-1)
 
 
 def test_an_unknown_device_is_refused(micro_model: Path) -> None:

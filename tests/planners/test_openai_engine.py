@@ -272,8 +272,8 @@ def test_a_batch_runs_side_by_side_and_keeps_its_order(server, engine) -> None:
 
 
 def test_one_failure_ends_the_batch(server, engine) -> None:
-    server.answer = lambda body: failure(400, "nonsense")
-    with pytest.raises(UserError, match="400, refuses the request"):
+    server.answer = lambda body: failure(401, "nonsense")
+    with pytest.raises(UserError, match="401, the key is refused"):
         engine.generate([request() for _ in range(200)])
     assert len(server.bodies) < 200
 
@@ -364,9 +364,6 @@ TOO_LONG = "This model's maximum context length is 512 tokens. However, you requ
         (failure(401, f"Incorrect API key provided: {KEY}"), "401, the key is refused; mend OPENAI_API_KEY"),
         (failure(403, f"{KEY} may not"), "403, the key is refused"),
         (failure(404, "no such model"), "404 (no such model); there is no model 'tiny'; it serves tiny"),
-        (failure(400, TOO_LONG), f"too long for tiny ({TOO_LONG}); shorten the prompt"),
-        (failure(400, "exceeds the available context size", n_ctx=512, n_prompt_tokens=700), "n_ctx 512, n_prompt"),
-        (failure(400, f"what is {KEY}?"), "400, refuses the request (what is ***?)"),
         (failure(429, "pay first", code="insufficient_quota"), "no quota left (pay first)"),
         (as_json({"detail": "Not here"}, 405), "405, refuses the request (Not here)"),
         ((404, {"content-type": "text/html"}, b"<html>no page</html>"), "404 (<html>no page</html>)"),
@@ -397,6 +394,59 @@ def test_what_a_user_can_mend_is_one_line_without_the_key(
     assert len(line) < 700
     assert caught.value.__cause__ is None
     assert (clock.slept, len(server.bodies), server.keys) == ([], 1, {f"Bearer {KEY}"})
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason", "words"),
+    [
+        (failure(400, TOO_LONG), "overflow", f"too long for tiny ({TOO_LONG}); shorten the prompt"),
+        (
+            failure(400, "exceeds the available context size", n_ctx=512, n_prompt_tokens=700),
+            "overflow",
+            "n_ctx 512, n_prompt",
+        ),
+        (failure(400, f"what is {KEY}?"), "refused", "400, refuses the request (what is ***?)"),
+        (failure(400, "flagged by our filter", code="content_filter"), "refused", "flagged by our filter"),
+        (failure(413, "too big"), "refused", "413, refuses the request (too big)"),
+    ],
+)
+def test_a_question_that_the_server_does_not_take_fails_alone(
+    server, engine, monkeypatch: pytest.MonkeyPatch, answer: HTTP, reason: str, words: str
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    engine = OpenAIEngine("tiny", base_url=server.base_url)
+    server.answer = lambda body: answer if "bad" in body["messages"][-1]["content"] else completion('{"answer": "yes"}')
+    replies = engine.generate([request(text) for text in ("one", "bad", "two", "bad", "three")])
+    assert [reply.finish_reason for reply in replies] == ["stop", reason, "stop", reason, "stop"]
+    assert [reply.text for reply in replies[::2]] == ['"yes"'] * 3
+    line = replies[1].text
+    assert line.startswith("tiny (openai-compatible server): ")
+    assert words in line
+    assert KEY not in line
+    assert server.base_url not in line
+    assert len(line) < 700
+
+
+def test_a_refusal_of_everything_ends_the_batch(server, engine) -> None:
+    """Some services answer 400 where the account is empty: then the canary is refused too."""
+    engine.generate([request()])
+    server.answer = server.canary = lambda body: failure(400, "your balance is too low")
+    with pytest.raises(UserError, match=rf"^{server.base_url}: 400, refuses the request \(your balance is too low\)"):
+        engine.generate([request() for _ in range(200)])
+    assert len(server.bodies) < 200
+
+
+def test_a_prompt_that_the_server_does_not_take_is_asked_once_and_the_others_are_planned(
+    server, engine, oracle
+) -> None:
+    right, bad = by_oracle(oracle()), PROMPTS[1]
+    server.answer = lambda body: failure(400, TOO_LONG) if bad in body["messages"][-1]["content"] else right(body)
+    good, failed, other = DysenPlanner(engine).plan(PROMPTS[:3], ticks=6, seed=0)
+    assert (good.degraded, other.degraded) == (None, None)
+    assert failed.plan is None
+    assert f"step 'split' failed 1 times: tiny (openai-compatible server): too long for tiny ({TOO_LONG}" in str(
+        failed.degraded
+    )
 
 
 def test_without_a_key_openai_is_not_asked_and_a_local_server_is(server, engine) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -15,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from dysenvdm.cli.planning import check_planner
 from planners import plugins
 from planners.contracts import PlanResult, Progress
 from planners.dsg import DynamicSceneGraph, UserError
@@ -31,6 +31,9 @@ class EchoPlanner:
         self, prompts: Sequence[str], *, ticks: int, seed: int, on_progress: Progress | None = None
     ) -> list[PlanResult]:
         raise AssertionError((prompts, ticks, seed, on_progress))
+
+
+DISTRIBUTION = Path(__file__).parents[1] / "planner_plugin"
 
 
 def module(**functions: object) -> ModuleType:
@@ -113,6 +116,26 @@ def test_a_plugin_with_an_unknown_hook_is_named(install: Callable[..., None]) ->
     assert "good-planner" in plugins.planner_names()
 
 
+def test_a_plugin_whose_hook_is_not_marked_is_named(install: Callable[..., None]) -> None:
+    def register_planners(register: Register) -> None:
+        raise AssertionError(register)
+
+    install(plain=module(register_planners=register_planners), good=plugin("good-planner"))
+    assert plugins.broken_plugins() == {
+        "plain": "it has no hook; write @hookimpl above its register_planners, see docs/plugins.md"
+    }
+    assert "good-planner" in plugins.planner_names()
+
+
+def test_where_a_planner_is_missing_the_broken_plugins_are_named(install: Callable[..., None]) -> None:
+    install(bad=ImportError("no module named soup"))
+    said = r"no such planner; there are: .*; plugin 'bad' could not be used: ImportError: no module named soup$"
+    with pytest.raises(UserError, match=rf"^planner 'mine': {said}"):
+        plugins.get_planner("mine")
+    with pytest.raises(UserError, match=rf"^--planner 'mine': {said}"):
+        check_planner("mine", {})
+
+
 def test_a_plugin_that_takes_a_used_name_is_named_and_all_others_go_on(install: Callable[..., None]) -> None:
     install(one=plugin("twin"), two=plugin("twin"), thief=plugin("smollm2"), good=plugin("good-planner"))
     assert {"twin", "good-planner", "smollm2"} <= set(plugins.planner_names())
@@ -124,18 +147,7 @@ def test_a_plugin_that_takes_a_used_name_is_named_and_all_others_go_on(install: 
 
 # -- a real second distribution ----------------------------------------------------------------------------------------
 
-DISTRIBUTION = Path(__file__).parents[1] / "planner_plugin"
 SCRIPT = "girl > walk to > box; girl > jump over > box, dog > run"
-
-
-@pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder that pip has installed the distribution into."""
-    folder = tmp_path_factory.mktemp("plugin")
-    source = shutil.copytree(DISTRIBUTION, folder / "source")
-    pip = [sys.executable, "-m", "pip", "install", "--no-deps", "--no-build-isolation", "--no-index", "-q"]
-    subprocess.run([*pip, "--target", folder / "site", source], check=True, capture_output=True)
-    return folder / "site"
 
 
 def dysenvdm(site: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
@@ -146,17 +158,17 @@ def dysenvdm(site: Path, *arguments: object) -> subprocess.CompletedProcess[str]
     return subprocess.run(command, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=False)
 
 
-def test_the_second_distributions_planner_is_listed_and_plans(installed: Path, tmp_path: Path) -> None:
-    listed = dysenvdm(installed, "planners")
+def test_the_second_distributions_planner_is_listed_and_plans(second_distribution: Path, tmp_path: Path) -> None:
+    listed = dysenvdm(second_distribution, "planners")
     assert "takes a script" in listed.stdout, listed.stderr
-    done = dysenvdm(installed, "plan", "--planner", "script", SCRIPT, "-o", tmp_path / "plan.json")
+    done = dysenvdm(second_distribution, "plan", "--planner", "script", SCRIPT, "-o", tmp_path / "plan.json")
     assert done.returncode == 0, done.stderr
     said = {
         (fact.subject, fact.label, fact.object, fact.start)
         for fact in DynamicSceneGraph.load(tmp_path / "plan.json").facts
     }
     assert said == {("girl", "walk to", "box", 0), ("girl", "jump over", "box", 4), ("dog", "run", None, 4)}
-    refused = dysenvdm(installed, "plan", "--planner", "script", "a girl walks", "-o", tmp_path / "no.json")
+    refused = dysenvdm(second_distribution, "plan", "--planner", "script", "a girl walks", "-o", tmp_path / "no.json")
     assert refused.returncode == 2
     assert "is not 'agent > action > target'" in refused.stderr
 

@@ -164,6 +164,26 @@ def test_what_the_planner_would_not_ask_so_is_found(kept: Path, change: Any, wor
     assert words in str(caught.value)
 
 
+def test_a_plan_that_no_calls_give_again_is_kept_itself(oracle: Callable[..., Any], tmp_path: Path) -> None:
+    """Of a planner without a language model, and of one that asks in its own way."""
+    [result] = DysenPlanner(oracle()).plan(PROMPTS[:1], ticks=6, seed=0)
+    own = [call.model_copy(update={"step": "my own", "messages": call.messages[-1:]}) for call in result.transcript[:2]]
+    for calls in ([], own):
+        kept = record(result.model_copy(update={"transcript": calls}), tmp_path / "kept.json")
+        [again] = ReplayPlanner(kept).plan(PROMPTS[:1], ticks=6, seed=3)
+        assert (again.plan, again.stages, again.transcript) == (result.plan, result.stages, calls)
+        edit(kept, lambda data: data["result"]["stages"]["polished"]["facts"].pop())
+        with pytest.raises(UserError, match=r"kept\.json: replayed, it gives another plan than recorded"):
+            ReplayPlanner(kept).plan(PROMPTS[:1], ticks=6, seed=0)
+        edit(kept, lambda data: data.pop("result"))
+        with pytest.raises(UserError, match=r"kept\.json: has "):
+            ReplayPlanner(kept).plan(PROMPTS[:1], ticks=6, seed=0)
+
+
+def test_a_plan_that_its_calls_give_again_is_kept_as_calls_alone(kept: Path) -> None:
+    assert json.loads(kept.read_text(encoding="utf-8"))["result"] is None
+
+
 def test_half_a_character_in_a_reply_is_named(kept: Path) -> None:
     edit(kept, lambda data: data["calls"][0].update(reply="\ud800"))
     with pytest.raises(UserError, match=r"holds half a character .*plan anew"):

@@ -80,6 +80,17 @@ def test_a_killed_run_keeps_its_whole_batches(make_reply: Callable[..., Reply], 
     assert rest.batches == [[str(i) for i in range(BATCH, 2 * BATCH)]]
 
 
+def test_a_question_that_was_not_taken_is_asked_again(make_reply: Callable[..., Reply], tmp_path: Path) -> None:
+    class Refusing(Echo):
+        def generate(self, requests: Sequence[Request]) -> list[Reply]:
+            return [reply.model_copy(update={"finish_reason": "refused"}) for reply in super().generate(requests)]
+
+    CachedEngine(Refusing(make_reply), tmp_path / "replies.sqlite").generate([request("a")])
+    engine = CachedEngine(Echo(make_reply), tmp_path / "replies.sqlite")
+    assert engine.generate([request("a")])[0].finish_reason == "stop"
+    assert engine.asked == 1
+
+
 def test_a_planner_that_runs_again_asks_nothing(oracle: Callable[..., Any], tmp_path: Path) -> None:
     def plans(seed: int) -> tuple[list[Any], int]:
         engine = CachedEngine(oracle(), tmp_path / "replies.sqlite")

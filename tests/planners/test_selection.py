@@ -143,6 +143,7 @@ def test_strategies_by_name(tmp_path: Path) -> None:
         ("nearset", None, "strategy: 'nearset'; there are: structure, fixed, random, nearest, policy"),
         ("fixed", "folder", "policy: goes with strategy=policy, not with strategy=fixed"),
         ("policy", "absent", "absent: no policy there"),
+        ("policy", None, r"strategy=policy: .* none ships; train one .dysenvdm train recipes/planner/reinforce.yaml"),
         (None, "broken", "broken/policy.safetensors: not a safetensors file"),
     ],
 )

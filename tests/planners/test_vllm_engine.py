@@ -227,6 +227,18 @@ def test_where_nothing_compiles_other_backends_are_named(folder: Path) -> None:
         engine.generate([request()])
 
 
+def test_where_others_compile_one_question_that_does_not_fails_alone(folder: Path) -> None:
+    engine = VLLMEngine(folder)
+    odd = request(json_schema={"enum": ["odd"]})
+    FakeLLM.say = lambda parameters: (
+        ("", "error") if parameters.structured_outputs.json.get("enum") == ["odd"] else ('"yes"', "stop")
+    )
+    good, bad, other = engine.generate([request(), odd, request()])
+    assert (good.finish_reason, bad.finish_reason, other.finish_reason) == ("stop", "refused", "stop")
+    assert "cannot hold a reply to its schema" in bad.text
+    assert engine.generate([odd])[0].finish_reason == "refused"
+
+
 def test_an_interrupted_batch_leaves_nothing_behind(folder: Path) -> None:
     engine = VLLMEngine(folder)
 

@@ -19,14 +19,24 @@ from dysenvdm.generation.limits import TrainedRange
 from dysenvdm.generation.windows import Windows
 from dysenvdm.video import read_mp4, read_recipe
 from planners import plugins
-from planners.dsg import DynamicSceneGraph, UserError
+from planners.contracts import PlanResult
+from planners.dsg import DynamicSceneGraph, Fact, UserError
 
 PROMPT = "A girl walks to the box, then she jumps over it."
 
 
+class FakeResult(PlanResult):
+    """A plan with a known hash."""
+
+    @property
+    def transcript_sha256(self) -> str:
+        return "ab" * 32
+
+
 @dataclass
 class FakePlanner:
-    """Answers every prompt with one graph; the prompt "hopeless" with none, "vague" with a degraded one."""
+    """Answers every prompt with one graph; the prompt "hopeless" with none, "silent" with an empty one, "vague" with a
+    degraded one."""
 
     dsg: DynamicSceneGraph
     calls: list[dict[str, Any]] = field(default_factory=list)
@@ -35,18 +45,18 @@ class FakePlanner:
         self.calls.append({"prompts": prompts, "ticks": ticks, "seed": seed})
         on_progress("converted", 0.5)
         return [
-            SimpleNamespace(
+            FakeResult(
                 prompt=prompt,
-                stages={} if prompt == "hopeless" else {"polished": self.dsg},
-                dsg=self.dsg.replace(prompt=prompt),
+                plan=None,
+                stages={} if prompt == "hopeless" else {"polished": self._graph(prompt, ticks)},
                 transcript=[],
-                transcript_sha256="ab" * 32,
-                strategy="structure",
-                window=True,
-                degraded="no events" if prompt in ("hopeless", "vague") else None,
+                degraded="no events" if prompt in ("hopeless", "vague", "silent") else None,
             )
             for prompt in prompts
         ]
+
+    def _graph(self, prompt: str, ticks: int) -> DynamicSceneGraph:
+        return DynamicSceneGraph(prompt=prompt, ticks=ticks) if prompt == "silent" else self.dsg.replace(prompt=prompt)
 
 
 class FakePipeline:
@@ -245,7 +255,13 @@ def test_a_degraded_plan_is_named_and_recorded(run, planner, pipe, outputs: Path
         (["--batch", "{tmp}/prompts.txt", "-o", "{out}/out.mp4"], "give a folder to -o"),
         (["--batch", "{tmp}/prompts.txt", "-o", "{out}/no/all"], "does not exist; create it first"),
         (["--batch", "{tmp}/prompts.txt", "-o", "{out}/all", "--frames", "15"], "15 is not a multiple of 4"),
+        ([PROMPT, "--no-plan", "--transcript", "{out}/t.json"], "--transcript: is of one prompt that is planned"),
+        (["--batch", "{tmp}/prompts.txt", "-o", "{out}/all", "--transcript", "{out}/t.json"], "--transcript: is of"),
+        ([PROMPT, "--transcript", "{out}/out.json"], "--transcript {out}/out.json: would be overwritten by the recipe"),
+        ([PROMPT, "--transcript", "{out}/no/t.json"], "does not exist; create it first"),
+        ([PROMPT, "--no-plan", "--allow-empty"], "--allow-empty: nothing is planned"),
         (["hopeless"], "found no plan (no events); try another --seed or --planner"),
+        (["silent"], "prompt 'silent': smollm2 found no plan (no events); try another --seed or --planner"),
     ],
 )
 def test_a_mistake_is_one_line_before_anything_slow_and_leaves_nothing(
@@ -261,10 +277,52 @@ def test_a_mistake_is_one_line_before_anything_slow_and_leaves_nothing(
     (tmp_path / "long.txt").write_text(f"{PROMPT}\n{'x' * 3000}")
     filled = [text.format(tmp=tmp_path, out=outputs) for text in arguments]
     target = [] if "-o" in filled else ["-o", outputs / "out.mp4"]
-    assert words in only_line(run("generate", *filled, *target))
+    assert words.format(out=outputs) in only_line(run("generate", *filled, *target))
     assert names(outputs) == set()
     assert pipe.calls == []
-    assert planner.calls == [] or arguments == ["hopeless"]
+    assert planner.calls == [] or arguments in (["hopeless"], ["silent"])
+
+
+@pytest.mark.parametrize("prompt", ["hopeless", "silent"])
+def test_an_empty_plan_is_taken_where_that_is_allowed(run, planner, pipe, outputs: Path, prompt: str) -> None:
+    done = run("generate", prompt, "-o", outputs / "out.mp4", "--steps", 1, "--allow-empty")
+    assert done.code == 0, done.err
+    assert f"warning: degraded plan for '{prompt}': no events" in done.err
+    assert pipe.calls[0]["dsgs"] == [DynamicSceneGraph(prompt=prompt, ticks=8)]
+    assert run("plan", prompt, "-o", outputs / "plan.json", "--allow-empty").code == 0
+    assert DynamicSceneGraph.load(outputs / "plan.json").facts == ()
+
+
+def test_every_prompt_without_a_plan_is_named(run, planner, pipe, outputs: Path, tmp_path: Path) -> None:
+    (tmp_path / "prompts.txt").write_text("hopeless\nA dog runs.\nsilent\n")
+    done = run("generate", "--batch", tmp_path / "prompts.txt", "-o", outputs / "all")
+    assert done.code == 2
+    assert [line.split(":")[1].strip() for line in done.err.splitlines()] == ["prompt 'hopeless'", "prompt 'silent'"]
+    assert names(outputs) == set()
+
+
+def test_the_transcript_is_written_beside_the_video(run, planner, pipe, outputs: Path, monkeypatch) -> None:
+    options = ["--steps", 1, "--ticks", 8, "--seed", 3, "--transcript", outputs / "t.json"]
+    done = run("generate", PROMPT, "-o", outputs / "out.mp4", *options)
+    assert done.code == 0, done.err
+    transcript = json.loads((outputs / "t.json").read_text())
+    assert (transcript["prompt"], transcript["planner"], transcript["seed"]) == (PROMPT, "smollm2", 3)
+    assert transcript["sha256"] == read_recipe(outputs / "out.mp4")["transcript_sha256"]
+
+
+def test_a_plan_that_contradicts_itself_is_named_in_one_line(run, planner, outputs: Path) -> None:
+    more = [Fact(subject="girl", attribute=look, start=6, end=8, source="imagined") for look in ("wet", "dry", "sad")]
+    planner.dsg = planner.dsg.extended(more)
+    done = run("plan", PROMPT, "-o", outputs / "p.json")
+    assert done.code == 0
+    [line] = [line for line in done.err.splitlines() if line.startswith("warning")]
+    numbers = {fact.label: i for i, fact in enumerate(planner.dsg.facts, 1)}
+    for a, b in (("happy", "sad"), ("dry", "wet")):
+        i, j = sorted((numbers[a], numbers[b]))
+        assert f"facts {i} and {j} (" in line
+    checked = run("dsg", "validate", outputs / "p.json")
+    assert checked.code == 0
+    assert f"p.json: contradicts itself: {line.split('itself: ')[1]}" in checked.err
 
 
 def test_a_failure_while_writing_leaves_no_part_of_a_video(run, planner, pipe, outputs, monkeypatch) -> None:

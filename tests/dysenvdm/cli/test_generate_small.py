@@ -80,3 +80,18 @@ def test_labels_that_the_model_was_not_trained_on_are_named_and_drawn_all_the_sa
     assert done.code == 0, done.err
     assert "warning: small was not trained to draw 'box'; expect what resembles it" in done.err
     assert (tmp_path / "out.mp4").is_file()
+
+
+def test_a_planner_of_another_distribution_makes_a_video(
+    run, model: Path, second_distribution: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(second_distribution)
+    done = run(
+        "generate", "girl > walk to > box; girl > jump over > box", "--planner", "script", "-o", tmp_path / "out.mp4",
+        "--model", model, "--frames", 8, "--steps", 1,
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    said = {(fact.subject, fact.label, fact.start) for fact in DynamicSceneGraph.load(tmp_path / "out.dsg.json").facts}
+    assert said == {("girl", "walk to", 0), ("girl", "jump over", 4)}
+    assert read_recipe(tmp_path / "out.mp4")["planner"] == "script"
+    assert read_mp4(tmp_path / "out.mp4").shape == (8, 16, 16, 3)

@@ -89,7 +89,7 @@ def test_the_card_counts_what_is_there(exported: Path) -> None:
 
 
 def test_the_index_can_be_planned(exported: Path, tmp_path: Path) -> None:
-    counts = plan_corpus(
+    done = plan_corpus(
         exported / "index.jsonl",
         tmp_path / "plans.jsonl",
         [get_planner("rules")],
@@ -98,8 +98,8 @@ def test_the_index_can_be_planned(exported: Path, tmp_path: Path) -> None:
         batch=4,
         settings={},
     )
-    assert counts["failed"] == 0
-    assert counts.total() == 4
+    assert done.counts["failed"] == 0
+    assert done.counts.total() == 4
 
 
 def test_a_killed_export_goes_on_without_a_lost_or_doubled_clip(exported: Path, tmp_path: Path) -> None:
