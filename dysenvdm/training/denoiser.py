@@ -221,17 +221,19 @@ class DenoiserPhase:
         return rearrange(latents.float(), "b f c h w -> b c f h w")
 
     def _text(self, captions: list[str]) -> Tensor:
-        """What the text encoder says: kept where it comes from the cache, since stills come faster than its files can
+        """What the text encoder says: held where it comes from the cache, since stills come faster than its files can
         be read; else encoded batch by batch, or a resumed run, which remembers less, would differ in the last bits."""
-        distinct = list(dict.fromkeys(captions))
-        if self.texts is None:
-            found = dict(zip(distinct, unpadded(self.text_encoder.encode(distinct)), strict=True))
-        else:
-            if len(self._cached) + len(distinct) > CAPTIONS_KEPT[self.device.type]:
-                self._cached.clear()
-            new = [caption for caption in distinct if caption not in self._cached]
-            self._cached |= {caption: self.texts[caption].to(self.device) for caption in new}
-            found = self._cached
+        distinct = dict.fromkeys(captions)
+        kept = [caption for caption in distinct if self.texts is not None and caption in self.texts]
+        if len(self._cached) + len(kept) > CAPTIONS_KEPT[self.device.type]:
+            self._cached.clear()
+        for caption in kept:
+            if self.texts is not None and caption not in self._cached:
+                self._cached[caption] = self.texts[caption].to(self.device)
+        found = {caption: self._cached[caption] for caption in kept}
+        new = [caption for caption in distinct if caption not in found]
+        if new:
+            found |= zip(new, unpadded(self.text_encoder.encode(new)), strict=True)
         text = pad_sequence([found[caption] for caption in captions], batch_first=True)
         return F.pad(text, (0, 0, 0, self.text_encoder.max_tokens - text.shape[1])).float()
 

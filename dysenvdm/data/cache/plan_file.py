@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dysenvdm.data.cache.plans import Planned
 from dysenvdm.files import sha256
@@ -94,7 +95,7 @@ class PlanFile:
         return range(int(np.searchsorted(hashes, wanted)), int(np.searchsorted(hashes, wanted, side="right")))
 
     @cached_property
-    def _index(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _index(self) -> tuple[NDArray[np.uint64], NDArray[np.int64], NDArray[np.bool_]]:
         """Of every line the hash of its caption, its offset in all files one behind the other, and whether it has a
         plan; by hash, lines of the same caption in their order."""
         hashes, offsets, planned = array("Q"), array("q"), array("b")
