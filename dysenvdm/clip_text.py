@@ -69,10 +69,15 @@ class ClipTextEncoder(ModelMixin):
         """Pooled embeddings (k d) of unit length; known labels are remembered."""
         new = [label for label in dict.fromkeys(labels) if label not in self._known]
         if new:
-            pooled = self.model(self._tokens(new)["input_ids"]).pooler_output.float()
-            self._known.update(zip(new, F.normalize(pooled, dim=-1).cpu(), strict=True))
+            self._known.update(zip(new, self.read(new), strict=True))
         none = torch.empty(0, self.width)
         return torch.cat([none, *(self._known[label][None] for label in labels)]).to(self.device, self.dtype)
+
+    @torch.no_grad()
+    def read(self, labels: Sequence[str]) -> Tensor:
+        """The same (k d), on the CPU: all are read together now, and none is remembered."""
+        pooled = self.model(self._tokens(labels)["input_ids"]).pooler_output.float()
+        return F.normalize(pooled, dim=-1).cpu()
 
     def _tokens(self, texts: Sequence[str]) -> BatchEncoding:
         for text in dict.fromkeys(texts):

@@ -91,12 +91,17 @@ class TextEncoder(ModelMixin):
         """Sentence embeddings (k d) of unit length, the mean over each label's tokens; known labels are remembered."""
         new = [label for label in dict.fromkeys(labels) if label not in self._known]
         if new:
-            tokens = self._tokens(new)
-            there = tokens["attention_mask"].unsqueeze(-1)
-            mean = (self.model(**tokens).last_hidden_state * there).sum(1) / there.sum(1)
-            self._known.update(zip(new, F.normalize(mean, dim=-1).cpu(), strict=True))
+            self._known.update(zip(new, self.read(new), strict=True))
         none = torch.empty(0, self.width)
         return torch.cat([none, *(self._known[label][None] for label in labels)]).to(self.device, self.dtype)
+
+    @torch.no_grad()
+    def read(self, labels: Sequence[str]) -> Tensor:
+        """The same (k d), on the CPU: all are read together now, and none is remembered."""
+        tokens = self._tokens(labels)
+        there = tokens["attention_mask"].unsqueeze(-1)
+        mean = (self.model(**tokens).last_hidden_state * there).sum(1) / there.sum(1)
+        return F.normalize(mean, dim=-1).cpu()
 
     def _tokens(self, texts: Sequence[str]) -> BatchEncoding:
         return self.tokenizer(list(texts), padding=True, return_tensors="pt").to(self.device)

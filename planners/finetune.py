@@ -24,7 +24,7 @@ from torch.nn import functional as F
 
 from planners.dsg import UserError
 from planners.engines import Message
-from planners.engines.adapter_files import CARD, AdapterCard
+from planners.engines.adapter_files import CARD, SHIPPED, AdapterCard
 from planners.engines.lora import fingerprint
 from planners.gold_answers import Answered
 
@@ -39,7 +39,8 @@ Log = Callable[[int, str, dict[str, float]], None]
 class LoraSettings(BaseModel):
     """The adapter: ``rank`` and ``alpha`` as in arXiv 2106.09685; ``targets`` are the linear layers' names.
 
-    ``start`` is the folder of an adapter of the same shape whose weights the new one begins with.
+    ``start`` is the folder of an adapter of the same shape whose weights the new one begins with, or ``shipped``: the
+    adapter that comes with the package.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -288,6 +289,8 @@ def start_from(model: Any, folder: Path) -> None:
     from peft import get_peft_model_state_dict, set_peft_model_state_dict
     from safetensors.torch import load_file
 
+    if folder == Path("shipped"):
+        folder = SHIPPED
     path = folder / "adapter_model.safetensors"
     if not path.is_file():
         raise UserError(f"lora.start: {folder} is no adapter, it has no {path.name}")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,15 +13,18 @@ import typer
 from rich.table import Table
 
 from dysenvdm.cli.console import out, plain, print_json, say
+from dysenvdm.files import written_whole
 from planners.dsg import UserError
 
 if TYPE_CHECKING:
+    from dysenvdm.data.cache.plan_file import PlanFile
     from dysenvdm.data.checking import CountTokens, Look
     from dysenvdm.training.recipe import Recipe
 
 app = typer.Typer(add_completion=False)
 
 SHEET, REPORT, REJECTED = "sheet.png", "report.json", "rejected.jsonl"
+CAPTIONS, UNPLANNED = "captions.jsonl", "unplanned.jsonl"
 _BAR = 40
 
 
@@ -47,12 +52,12 @@ def check_data(
     from dysenvdm.data.annotations.converting import write_rejected
     from dysenvdm.data.checking import look, report
     from dysenvdm.data.clip_sheet import draw, shown
-    from dysenvdm.files import written_whole
 
     resolved = _recipe(recipe, overrides or [])
+    counter, plans = _counter(resolved), _plans(resolved)  # what is missing is said before hours of decoding
     cores = len(os.sched_getaffinity(0))
     looked = look(resolved.data, limit=limit, workers=workers or cores)
-    said = {"recipe": resolved.name, "limit": limit, **report(looked, _counter(resolved), resolved.model.max_tokens)}
+    said = {"recipe": resolved.name, "limit": limit, **report(looked, counter, resolved.model.max_tokens)}
     folder = output or resolved.run / "check-data"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -60,6 +65,7 @@ def check_data(
         raise UserError(f"{folder}: the folder cannot be made ({error.strerror}); choose another with -o") from None
     said["files"] = {"report": str(folder / REPORT), "rejected": str(folder / REJECTED)}
     write_rejected(folder / REJECTED, looked.rejected)
+    _write_captions(said, folder, resolved, looked, plans)
     (folder / SHEET).unlink(missing_ok=True)  # one of an earlier check would lie
     if looked.trained.seen:
         rows = shown(looked, clips)
@@ -95,6 +101,46 @@ def _counter(recipe: Recipe) -> CountTokens | None:
     if recipe.phase in ("autoencoder", "referee") or recipe.model.preset is None:
         return None
     return token_counter(locate(recipe.model.text_encoder))
+
+
+def _plans(recipe: Recipe) -> PlanFile | None:
+    """The recipe's file of plans, if there is one."""
+    if recipe.phase != "denoiser" or not recipe.data.scenes.file:
+        return None
+    from dysenvdm.data.cache.plan_file import PlanFile
+
+    return PlanFile(recipe.data.scenes.file)
+
+
+def _write_captions(said: dict[str, Any], folder: Path, recipe: Recipe, looked: Look, plans: PlanFile | None) -> None:
+    """What ``dysenvdm plan --input`` reads: all distinct captions, and those that the file of plans lacks."""
+    for name in (CAPTIONS, UNPLANNED):
+        (folder / name).unlink(missing_ok=True)
+    if recipe.phase != "denoiser":
+        return
+    seen = looked.trained.seen + looked.held_out.seen
+    captions = list(dict.fromkeys(caption for clip in seen for caption in clip.captions))
+    _write_lines(folder / CAPTIONS, ({"caption": caption} for caption in captions))
+    said["files"]["captions"] = str(folder / CAPTIONS)
+    if plans is None:
+        return
+    lacking = list(plans.lacking(captions))
+    said["plans"] = {"captions": len(captions), "without": dict(Counter(one.reason for one in lacking))}
+    if lacking:
+        _write_lines(folder / UNPLANNED, ({"caption": one.caption, "reason": one.reason} for one in lacking))
+        said["files"]["unplanned"] = str(folder / UNPLANNED)
+        counts = ", ".join(f"{number:,} {reason}" for reason, number in said["plans"]["without"].items())
+        empty = recipe.data.scenes.unplanned == "empty"
+        said["problems"].append(
+            f"{len(lacking):,} of {len(captions):,} captions have no plan in data.scenes.file ({counts}), such as "
+            f"{lacking[0].caption[:60]!r}; "
+            + ("their clips have empty scenes" if empty else "training refuses that: plan them, see unplanned.jsonl")
+        )
+
+
+def _write_lines(path: Path, lines: Iterable[dict[str, str]]) -> None:
+    with written_whole(path) as temporary, temporary.open("w", encoding="utf-8", errors="backslashreplace") as file:
+        file.writelines(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
 
 
 def _nothing(looked: Look, rejected: Path) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 import sys
 from collections.abc import Iterator
 from enum import Enum
@@ -15,20 +16,32 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from dysenvdm.files import written_whole
+from dysenvdm.studies.planner_recipes import FinetuneRecipe
+from dysenvdm.studies.reinforced_planning import ReinforceRecipe
 from dysenvdm.training.recipe import Recipe
 
 MARK = "<!-- Below: made by `make docs` from the code; do not edit. -->\n"
 
 
 def markdown() -> str:
-    """Every key of a video model's recipe, by section."""
+    """Every key of the recipes, by section: of video models, and of the two kinds that train a planner."""
+    return "\n".join([
+        *_keys(Recipe, "the recipe"),
+        "## All keys of planners' recipes",
+        *_keys(FinetuneRecipe, "phase: finetune"),
+        *_keys(ReinforceRecipe, "phase: reinforce"),
+    ])  # fmt: skip
+
+
+def _keys(recipe: type[BaseModel], title: str) -> list[str]:
     page: list[str] = []
-    for name, model in sections(Recipe, ""):
-        page += [f"### {name or 'the recipe'}", "", _told(model), "", "| key | value | default |", "|---|---|---|"]
+    for name, model in sections(recipe, ""):
+        place = name if recipe is Recipe else f"{title}, {name}"
+        page += [f"### {place if name else title}", "", _told(model), "", "| key | value | default |", "|---|---|---|"]
         for key, field in model.model_fields.items():
             page.append(f"| `{field.alias or key}` | {_value(field)} | {_default(field)} |")
         page.append("")
-    return "\n".join(page)
+    return page
 
 
 def sections(model: type[BaseModel], place: str) -> Iterator[tuple[str, type[BaseModel]]]:
@@ -54,7 +67,7 @@ def _kind(model: type[BaseModel]) -> str:
 
 def _told(model: type[BaseModel]) -> str:
     """The docstring, its references as plain code."""
-    return inspect.cleandoc(model.__doc__ or "").replace("``", "`").replace(":class:", "").replace(":func:", "")
+    return re.sub(r":(class|func|mod):", "", inspect.cleandoc(model.__doc__ or "").replace("``", "`"))
 
 
 def _value(field: FieldInfo) -> str:

@@ -40,14 +40,14 @@ def train(
     phase = read_recipe(recipe, overrides or []).get("phase")
     if dry_run:
         if phase in PLANNER_PHASES:
-            raise UserError("--dry-run: there is none for a planner's recipe; its run folder says all")
-        from dysenvdm.training.dry_run import dry_run as report
+            from dysenvdm.studies.planner_dry_run import dry_run as planner_report
 
-        out.print(
-            report(recipe, overrides or [], ranks=ranks, gpu_memory=gpu_memory, tflops=tflops),
-            markup=False,
-            soft_wrap=True,
-        )
+            said = planner_report(find_recipe(recipe), overrides or [])
+        else:
+            from dysenvdm.training.dry_run import dry_run as report
+
+            said = report(recipe, overrides or [], ranks=ranks, gpu_memory=gpu_memory, tflops=tflops)
+        out.print(said, markup=False, soft_wrap=True)
         return
     if phase in PLANNER_PHASES:
         path = find_recipe(recipe)

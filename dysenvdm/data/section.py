@@ -117,6 +117,9 @@ class ScenesSection(Section):
 
     ``options`` are the planner's own, ``ticks`` those of a plan (by default ``data.ticks``). ``batch`` captions are
     planned together and kept together. Without ``imagination`` only what prompt and plan state is left of a graph.
+
+    With ``file``, one or several that ``dysenvdm plan --input`` wrote, plans are taken from there, found by caption.
+    Captions without a line there, or whose planning failed, are refused unless ``unplanned`` is ``empty``.
     """
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True, serialize_by_alias=True)
@@ -127,7 +130,27 @@ class ScenesSection(Section):
     ticks: int | None = Field(None, ge=1)
     seed: int = Field(0, ge=0)
     batch: int = Field(64, ge=1)
+    file: tuple[Path, ...] = ()
+    unplanned: Literal["refuse", "empty"] = "refuse"
     imagination: bool = True
+
+    @field_validator("file", mode="before")
+    @classmethod
+    def _one_or_many(cls, value: object) -> object:
+        return [value] if isinstance(value, str | Path) else value
+
+    @model_validator(mode="after")
+    def _check(self) -> ScenesSection:
+        if not self.file:
+            if self.unplanned != "refuse":
+                raise ValueError("unplanned is about a file of plans; name it as file, or leave unplanned out")
+            return self
+        if self.source != "planned":
+            raise ValueError(f"file holds plans, and from is {self.source}; set from: planned")
+        for key in ("planner", "options", "seed", "batch"):
+            if getattr(self, key) != ScenesSection.model_fields[key].default:
+                raise ValueError(f"{key} is for planning, and file has the plans; leave it out")
+        return self
 
 
 class DataSection(Section):

@@ -47,6 +47,12 @@ class Curriculum:
             return (int(rng.integers(frames)),)
         return tuple(range(0, frames, 2 if step < self.coarse_until else 1))
 
+    def largest(self, frames: int, first: int, stop: int) -> int:
+        """The step from ``first`` on, before ``stop``, that sees most frames in all; the earliest of equals."""
+        rng = np.random.default_rng(0)
+        begins = [first, *(step for step in (self.stills_until, self.coarse_until) if first < step < stop)]
+        return max(begins, key=lambda step: len(self.draws(step)) * len(self.shown(step, frames, rng)))
+
 
 class Steps(Dataset["list[Sample] | UserError"]):
     """Step -> this rank's share of its batch, or what went wrong with it.

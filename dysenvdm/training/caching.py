@@ -22,6 +22,7 @@ from torch import Tensor
 from dysenvdm.data.cache.clips import TOLD_BYTES, CachedCorpus, held_out, reading, sizing
 from dysenvdm.data.cache.filling import Make, Ranks, fill, repair, size_of
 from dysenvdm.data.cache.notes import recall, remember
+from dysenvdm.data.cache.plan_file import PlanFile, check_planned
 from dysenvdm.data.cache.plans import CachedPlans, ScenePlanner, planning, with_plans, without_scenes
 from dysenvdm.data.cache.store import Items, Store
 from dysenvdm.data.cache.texts import CachedTexts, captions_of, encoding, listed, listing
@@ -226,8 +227,10 @@ class Caching:
 
     def _plans(self, captions: Sequence[str]) -> CachedPlans:
         scenes = self.data.scenes
+        if scenes.file:
+            return self._plans_of(PlanFile(scenes.file), captions)
         settings = {
-            **scenes.model_dump(mode="json", exclude={"imagination", "source"}),
+            **scenes.model_dump(mode="json", exclude={"imagination", "source", "file", "unplanned"}),
             "ticks": self._ticks,
             "captions": _digest(captions),
         }
@@ -250,6 +253,22 @@ class Caching:
         if self.ranks.first:
             remember(self.root, "plans", settings, {"key": key})
         return CachedPlans(items, captions)
+
+    def _plans_of(self, file: PlanFile, captions: Sequence[str]) -> CachedPlans:
+        stamps = file.stamps
+        with self.ranks.together():
+            if self.ranks.first and recall(self.root, "plan-file", stamps) is None:  # gigabytes are hashed once
+                remember(self.root, "plan-file", stamps, file.identity)
+        noted = recall(self.root, "plan-file", stamps)
+        assert noted is not None
+        key = {"captions": _digest(captions), "planner": noted, "unplanned": self.data.scenes.unplanned}
+        store = self._sharded("plans", key, len(captions), PLAN_BYTES)
+        with self.ranks.together():
+            if self.ranks.first and not store.complete:
+                told = check_planned(file, captions, self.data.scenes.unplanned)
+                if told:
+                    console.print(f"warning: {told}", style="yellow", highlight=False, markup=False, soft_wrap=True)
+        return CachedPlans(self._filled(store, planning(captions, file, self._ticks, self.data.scenes.seed)), captions)
 
     def _plans_store(self, key: dict[str, Any], captions: int) -> Store:
         return self._store("plans", key, captions, self.data.scenes.batch, PLAN_BYTES)
@@ -295,7 +314,7 @@ def make_caches(
         _, _, device = join_ranks()
     ranks = launched_ranks()
     frozen = None if recipe.phase == "autoencoder" else FrozenParts.open(recipe, device)
-    planner = planner_of(recipe.data.scenes) if planned else None
+    planner = planner_of(recipe.data.scenes) if planned and not recipe.data.scenes.file else None
     prepared = Caching(recipe, ranks, planner=planner, mends=mends).prepare(frozen)
     if ranks.first:
         yield from report(prepared)

@@ -75,6 +75,17 @@ def autoencoder_cost(vae: Any, *, size: tuple[int, int], stills: int) -> Cost:
     return _cost(passed, [vae])
 
 
+def referee_cost(referee: nn.Module, *, frames: int, size: tuple[int, int]) -> Cost:
+    """Of a referee on the meta device; a sample is a clip. Its loss is left out, which is a small part."""
+    dtype = next(referee.parameters()).dtype
+
+    def passed(samples: int) -> Tensor:
+        maps = referee(torch.empty(samples, frames, 3, *size, device=META, dtype=dtype))
+        return torch.stack([value.float().square().mean() for value in maps.values()]).sum()
+
+    return _cost(passed, [referee])
+
+
 class _Fused:
     """Attention as a GPU's fused kernel does it: on the meta device torch would take the written-out one instead."""
 

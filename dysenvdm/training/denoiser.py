@@ -41,7 +41,7 @@ SCENE_TIMESTEPS = (500, 900)
 CLIPS_NOTED = 4000
 """Clips whose labels are noted as trained on; many more would name no other."""
 CAPTIONS_KEPT = {"cpu": 2**15, "cuda": 2**18}
-"""Captions whose encoding is remembered: some 30 tokens of 384 half-precision numbers each, 0.8 or 6 GB."""
+"""Captions whose cached encoding is held: some 30 tokens of 384 half-precision numbers each, 0.8 or 6 GB."""
 
 
 def on_grid(cells: NDArray[np.bool_], height: int, width: int) -> NDArray[np.bool_]:
@@ -138,6 +138,7 @@ class DenoiserPhase:
         self.unet, self.scene_adapter, self.scheduler = networks.unet, networks.scene_adapter, networks.scheduler
         self.settings = networks.settings
         self.prompts = read_prompts(recipe.log.prompts)
+        self._cached: dict[str, Tensor] = {}
         self._known: dict[str, Tensor] = {}
         alphas, predicts = self.scheduler.alphas_cumprod.to(device), self.scheduler.config["prediction_type"]
         self.module = DenoiserLoss(self.unet, self.scene_adapter, alphas, recipe.loss, predicts)
@@ -203,7 +204,7 @@ class DenoiserPhase:
             **{name: inputs[name].to(self.device, non_blocking=True) for name in tensors},
             "latents": self._latents(inputs),
             "text": self._text(inputs["captions"]),
-            "scene": scene.labelled(self.text_encoder.embed(texts)),
+            "scene": scene.labelled(self._labels(texts)),
             "num_frames": self.recipe.data.frames,
         }
 
@@ -220,16 +221,28 @@ class DenoiserPhase:
         return rearrange(latents.float(), "b f c h w -> b c f h w")
 
     def _text(self, captions: list[str]) -> Tensor:
-        """What the text encoder says; remembered, since stills come faster than it could read their captions."""
-        if len(self._known) + len(captions) > CAPTIONS_KEPT[self.device.type]:
-            self._known.clear()
-        new = [caption for caption in dict.fromkeys(captions) if caption not in self._known]
-        self._known |= {text: self.texts[text].to(self.device) for text in new if self.texts and text in self.texts}
-        new = [caption for caption in new if caption not in self._known]
+        """What the text encoder says: held where it comes from the cache, since stills come faster than its files can
+        be read; else encoded batch by batch, or a resumed run, which remembers less, would differ in the last bits."""
+        distinct = dict.fromkeys(captions)
+        kept = [caption for caption in distinct if self.texts is not None and caption in self.texts]
+        if len(self._cached) + len(kept) > CAPTIONS_KEPT[self.device.type]:
+            self._cached.clear()
+        for caption in kept:
+            if self.texts is not None and caption not in self._cached:
+                self._cached[caption] = self.texts[caption].to(self.device)
+        found = {caption: self._cached[caption] for caption in kept}
+        new = [caption for caption in distinct if caption not in found]
         if new:
-            self._known |= zip(new, unpadded(self.text_encoder.encode(new)), strict=True)
-        text = pad_sequence([self._known[caption] for caption in captions], batch_first=True)
+            found |= zip(new, unpadded(self.text_encoder.encode(new)), strict=True)
+        text = pad_sequence([found[caption] for caption in captions], batch_first=True)
         return F.pad(text, (0, 0, 0, self.text_encoder.max_tokens - text.shape[1])).float()
+
+    def _labels(self, labels: list[str]) -> Tensor:
+        """Embeddings (k d) of labels, each read alone, once: so they do not depend on the batch that brought them."""
+        new = [label for label in dict.fromkeys(labels) if label not in self._known]
+        self._known |= {label: self.text_encoder.read([label])[0] for label in new}
+        none = torch.empty(0, self.text_encoder.width)
+        return torch.cat([none, *(self._known[label][None] for label in labels)]).to(self.device)
 
     def _dropped(self, sample: Sample, rng: np.random.Generator) -> tuple[str, DynamicSceneGraph]:
         """Caption and DSG with text, scene or both dropped, imagined facts gone, or more of them than there are."""
@@ -253,9 +266,10 @@ class DenoiserPhase:
         """
         results: dict[str, list[float]] = {}
         next_dsg = [sample.dsg for sample in (*self.held_out[1:], self.held_out[0])]
-        for first in range(0, len(self.held_out), 8):
-            samples = self.held_out[first : first + 8]
-            others = [replace(s, dsg=dsg) for s, dsg in zip(samples, next_dsg[first : first + 8], strict=True)]
+        at_once = self.recipe.log.at_once
+        for first in range(0, len(self.held_out), at_once):
+            samples = self.held_out[first : first + at_once]
+            others = [replace(s, dsg=dsg) for s, dsg in zip(samples, next_dsg[first : first + at_once], strict=True)]
             without = [replace(sample, dsg=EMPTY_SCENE) for sample in samples]
             for timestep in VALIDATION_TIMESTEPS:
                 values = self._values(samples, timestep)
@@ -288,6 +302,7 @@ class DenoiserPhase:
         Of the first held-out captions with their gold DSGs, and of the recipe's prompts.
         """
         drawn = [(sample.caption, sample.dsg) for sample in self.held_out[:count]] + self.prompts
+        count = min(count, self.recipe.log.at_once)
         pipeline = self.pipeline()
         pipeline.set_progress_bar_config(disable=True)
         sheets = []

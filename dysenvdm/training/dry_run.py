@@ -20,7 +20,7 @@ from dysenvdm.data.sources import find
 from dysenvdm.stage import sample as play
 from dysenvdm.training.activations import checkpoint_activations
 from dysenvdm.training.batches import micro_batches
-from dysenvdm.training.cost import META, Cost, autoencoder_cost, denoiser_cost
+from dysenvdm.training.cost import META, Cost, autoencoder_cost, denoiser_cost, referee_cost
 from dysenvdm.training.engine_config import engine_config
 from dysenvdm.training.groups import parameter_groups
 from dysenvdm.training.logs import read_log
@@ -37,7 +37,6 @@ from dysenvdm.training.networks import (
 )
 from dysenvdm.training.recipe import Recipe, load_recipe
 from dysenvdm.training.zero_memory import GIB, PLANS, SPARE, Parameters, Plan, largest_micro_batch, states
-from planners.dsg import UserError
 
 LOGGED = 50
 """Last logged steps that a measured step's time is the median of."""
@@ -88,7 +87,14 @@ def on_paper(recipe: Recipe, precision: str) -> tuple[nn.Module, Cost, int]:
     data = recipe.data
     dtype = torch.float32 if precision == "fp32" else torch.bfloat16
     if recipe.phase == "referee":
-        raise UserError("--dry-run: there is none for the referee; its recipe is for one GPU as it is")
+        from dysenvdm.training.referee import corpus_bytes, sized_referee
+
+        with META:
+            referee = sized_referee(recipe).to(dtype)
+            vae = build_vae_of(recipe.model.vae) if recipe.model.vae else nn.Module()
+        cost = referee_cost(referee, frames=data.frames, size=(data.size, data.size))
+        beside = corpus_bytes(recipe) + 2 * sum(weight.numel() for weight in vae.parameters())
+        return nn.ModuleDict({"referee": referee}), cost, beside
     if recipe.phase == "autoencoder":
         from dysenvdm.training.autoencoder import STILLS, sized_vae
 

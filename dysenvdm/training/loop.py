@@ -31,12 +31,13 @@ from dysenvdm.training.checkpoints import Checkpoints, check_best
 from dysenvdm.training.ema import ExponentialMovingAverage
 from dysenvdm.training.groups import parameter_groups
 from dysenvdm.training.logs import RunLog, check_installed, draw_curves, note_replaced
-from dysenvdm.training.memory import lack_named
+from dysenvdm.training.memory import lack_named, look_named
 from dysenvdm.training.ranks import join_ranks
 from dysenvdm.training.recipe import Recipe, load_recipe
 from dysenvdm.training.run_folder import RunFolder
 from dysenvdm.training.sections import TrainSection
 from dysenvdm.training.throughput import Throughput
+from dysenvdm.training.trial import try_largest
 from dysenvdm.training.zero import initialize, offloads_optimizer, precision_of, without_hooks
 from planners.dsg import UserError
 
@@ -68,7 +69,7 @@ class Phase(Protocol):
         """What of a batch can be made without the GPU: it runs in the loader's processes."""
 
     def prepare(self, inputs: dict[str, Any]) -> dict[str, Any]:
-        """Of what ``collate`` returned, the module's inputs, on its device."""
+        """Of what ``collate`` returned, the module's inputs, on its device; the same bits whatever came before."""
 
     def validate(self) -> dict[str, float]: ...
 
@@ -161,6 +162,7 @@ class Trainer:
         )
         share = micro * self.parts
         self.lack_named = partial(lack_named, micro, share, checkpointed=recipe.train.checkpoint_activations)
+        self.look_named = partial(look_named, recipe)
         with self.lack_named():
             self.engine = initialize(phase.module, optimizer, schedule, recipe, micro=micro, parts=self.parts)
         dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[self.precision]
@@ -190,6 +192,9 @@ class Trainer:
             recipe.train.curriculum, seed=recipe.seed, rank=self.rank, world=self.world,
             clips=self.phase.source.clips, frames=data.frames, read=self.phase.read, buckets=self.phase.source.buckets,
         )  # fmt: skip
+        with self.lack_named():
+            if try_largest(self.engine, self.phase, steps, self.step, stop, self.parts):
+                self.throughput.restart()
         with (
             closing(RunLog(recipe.run, writes=self.rank == 0, wandb=recipe.name if recipe.log.wandb else None)) as log,
             _progress(enabled=self.rank == 0) as progress,
@@ -288,11 +293,14 @@ class Trainer:
         if due(recipe.validate_every) or due(recipe.sample_every):
             with self.averaged():
                 if self.rank == 0 and due(recipe.validate_every):
-                    self.validation = self.phase.validate()
+                    with self.look_named("validation"):
+                        self.validation = self.phase.validate()
                     log.scalars(self.step, "validation", self.validation)
                     check_best(recipe.keep_best, self.validation)
                 if self.rank == 0 and due(recipe.sample_every):
-                    log.sheet(self.step, self.phase.sheet())
+                    with self.look_named("the sample sheet"):
+                        sheet = self.phase.sheet()
+                    log.sheet(self.step, sheet)
                 dist.barrier()
         if due(recipe.checkpoint_every):
             self.checkpoint()

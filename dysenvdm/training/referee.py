@@ -102,6 +102,18 @@ def focal(logits: Tensor, heat: Tensor) -> Tensor:
     return (found.sum() + elsewhere.sum()) / centre.sum().clamp(min=1)
 
 
+def sized_referee(recipe: Recipe) -> Referee:
+    """The preset's referee for the recipe's clips, its weights random (on the meta device: none)."""
+    return Referee(REFEREES[str(recipe.model.preset)].model_copy(update={"frames": recipe.data.frames}))
+
+
+def corpus_bytes(recipe: Recipe) -> int:
+    """What the drawn corpus takes of the device's memory: every clip's frames and labels."""
+    data = recipe.data
+    video, labels = _Clips(0, 1, data.frames, data.size)[0]
+    return data.clips * sum(value.nbytes for value in (video, *labels.values()))
+
+
 class RefereePhase:
     """Trains the preset's referee on a finite corpus that is drawn once, into the device's memory."""
 
@@ -109,9 +121,8 @@ class RefereePhase:
         self.recipe, self.device = recipe, device
         data = recipe.data
         self.source = open_corpus(data)
-        config = REFEREES[str(recipe.model.preset)].model_copy(update={"frames": data.frames})
-        self.referee = Referee(config).to(device)
-        self.words = config.vocabulary
+        self.referee = sized_referee(recipe).to(device)
+        self.words = self.referee.config.vocabulary
         self.module = RefereeLoss(self.referee)
         self.vae = _autoencoder(recipe, device)
         numbers = range(VAL_SEED0, VAL_SEED0 + data.validation_clips)

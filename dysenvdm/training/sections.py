@@ -179,8 +179,9 @@ class KeepBest(Section):
 class LogSection(Section):
     """How often, in steps; how many checkpoints are kept; ``sample_steps``: denoising steps of a sample sheet.
 
-    ``prompts``, or a text file of them, a line each, are drawn beside held-out clips: captions without a scene, or
-    ``.json`` files of scene graphs. ``wandb``: also log for Weights & Biases, offline, into the run's folder.
+    ``at_once``: clips that a denoiser's validation takes through the network together, and its sample sheets, at most
+    four. ``prompts``, or a text file of them, a line each, are drawn beside held-out clips: captions without a scene,
+    or ``.json`` files of scene graphs. ``wandb``: also log for Weights & Biases, offline, into the run's folder.
     """
 
     every: int = Field(10, ge=1)
@@ -190,6 +191,7 @@ class LogSection(Section):
     keep: int = Field(2, ge=1)
     keep_best: KeepBest | None = None
     sample_steps: int = Field(20, ge=1)
+    at_once: int = Field(8, ge=1)
     prompts: list[str] | Path = Field(default_factory=list)
     wandb: bool = False
 

@@ -16,7 +16,7 @@ from dysenvdm.data import examining
 from dysenvdm.data.corpora import open_corpus
 from dysenvdm.training.recipe import load_recipe
 from dysenvdm.video import write_mp4
-from planners.dsg import DynamicSceneGraph, Fact, SceneObject
+from planners.dsg import DynamicSceneGraph, Fact, SceneObject, UserError
 
 
 def video(path: Path, frames: int = 16, seed: int = 0, size: tuple[int, int] = (48, 64)) -> None:
@@ -182,3 +182,18 @@ def test_a_planners_recipe_is_none_for_it(run) -> None:
     done = run("check-data", "recipes/planner/finetune.yaml")
     assert done.code == 2
     assert "trains a planner" in done.err
+
+
+def test_a_text_encoder_that_is_not_there_is_said_before_anything_is_decoded(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def decoded(*_: Any, **__: Any) -> None:
+        raise AssertionError("clips were looked into")
+
+    content = yaml.safe_load(recipe.read_text())
+    content["model"]["vae"] = "vae"
+    recipe.write_text(yaml.safe_dump({**content, "phase": "denoiser"}))
+    monkeypatch.setenv("DYSENVDM_HOME", str(tmp_path / "empty"))
+    monkeypatch.setattr("dysenvdm.data.checking.look", decoded)
+    with pytest.raises(UserError, match="all-minilm-l6-v2"):
+        check_data.check_data(str(recipe), limit=0, clips=1, workers=0, as_json=False)

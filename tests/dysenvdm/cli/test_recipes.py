@@ -66,7 +66,7 @@ def tiny(tmp_path: Path, pipeline: DysenVDMPipeline, backbone_model: Path) -> di
     return {"vae": str(tmp_path / "vae"), "model": str(tmp_path / "model"), "backbone": str(backbone_model)}
 
 
-@pytest.mark.parametrize("name", [name for name in OF_VIDEO if not name.startswith("stage/referee")])
+@pytest.mark.parametrize("name", OF_VIDEO)
 def test_every_recipe_dry_runs(name: str, tiny: dict[str, str]) -> None:
     recipe = load_recipe(name, [])
     changes = ["data.source={kind: stage}", "data.fps=null", "data.spread=false", "data.clips=4000", "data.size=64"]

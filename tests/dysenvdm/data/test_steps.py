@@ -78,3 +78,14 @@ def test_an_error_in_the_loader_arrives_as_one_line(workers: int, tmp_path: Path
     with pytest.raises(UserError) as error:
         list(step_loader(broken, 0, 2, workers=workers, collate=lambda samples: {}))
     assert str(error.value) == "the disk is gone"
+
+
+def test_the_largest_step_is_the_first_of_those_that_see_most() -> None:
+    """By samples times frames: what a curriculum begins with may be larger than what it ends with, or as large."""
+    growing = Curriculum(batch=4, stills=6, stills_until=3, coarse_until=5)
+    assert growing.largest(8, 0, 10) == 5
+    assert growing.largest(8, 7, 10) == 7, "behind all changes every step is as large"
+    assert growing.largest(8, 0, 5) == 3, "a run that ends before never meets the largest"
+    assert Curriculum(batch=4, stills=64, stills_until=3).largest(8, 0, 10) == 0
+    assert Curriculum(batch=4, stills=32, stills_until=3).largest(8, 0, 10) == 0, "equals need no trial"
+    assert Curriculum(batch=4).largest(8, 2, 10) == 2

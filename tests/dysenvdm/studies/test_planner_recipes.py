@@ -6,7 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
+from peft import LoraConfig, get_peft_model
 
 import recipes
 from dysenvdm.cli.train import PLANNER_PHASES, train
@@ -14,6 +16,7 @@ from dysenvdm.studies.planner_recipes import FinetuneRecipe
 from dysenvdm.training.recipe import read_recipe, validated
 from planners.dsg import UserError
 from planners.engines.transformers import TransformersEngine
+from planners.finetune import start_from
 
 SHIPPED = Path(recipes.__file__).parent / "planner" / "finetune.yaml"
 
@@ -56,3 +59,36 @@ def test_a_misspelt_key_is_one_line_with_the_nearest_one(tmp_path: Path) -> None
     with pytest.raises(UserError, match=r"lora\.rnk.*did you mean rank") as caught:
         train(recipe, [])
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["finetune", "finetune-cpu", "reinforce"])
+def test_a_dry_run_says_what_would_be_trained_and_writes_nothing(
+    name: str, micro_model: Path, store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    overrides = [f"run={tmp_path / 'run'}"]
+    if name != "reinforce":
+        overrides += [f"model={micro_model}", "lora.rank=2", "train.steps=3", "train.batch_tokens=100"]
+    train(f"planner/{name}", overrides, dry_run=True)
+    said = capsys.readouterr().out
+    assert f"run: {tmp_path / 'run'}" in said
+    assert list(tmp_path.iterdir()) == []
+    if name == "reinforce":  # two linear layers' worth of a text encoder of width 32 would be one step's
+        assert "trained: 4,224 in 2 tensors, a map for each of split" in said
+        assert "200 updates of 32 prompts (10 an epoch, 20 epochs)" in said
+        assert "at most 51,200 plans" in said
+    else:
+        # Two layers of width 32: queries, outputs and three of the feed-forward are 32 x 32, keys and values 32 x 16.
+        assert f"trained: {2 * 2 * (5 * 64 + 2 * 48):,} in 28 tensors, rank 2" in said
+        assert "3 steps of at most 100 tokens" in said
+        assert "at most 300 tokens" in said
+
+
+def test_the_adapter_that_ships_is_found_from_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``lora.start: shipped`` is no path: what is wrong with it here is its shape alone."""
+    monkeypatch.chdir(tmp_path)
+    recipe = validated("cpu", read_recipe("planner/finetune-cpu", []), FinetuneRecipe)
+    assert recipe.lora.start == Path("shipped")
+    layer = torch.nn.Linear(2, 2)
+    model = get_peft_model(torch.nn.Sequential(layer), LoraConfig(r=1, target_modules=["0"]))
+    with pytest.raises(UserError, match="smollm2-planner-lora is of another shape"):
+        start_from(model, recipe.lora.start)
