@@ -63,8 +63,9 @@ bench: $(VENV)/.dev models  ## speed and memory, with n and spread
 bench-model: $(VENV)/.dev models  ## what scene attention and the scene encoder cost, as ratios
 	$(BIN)/python -m benchmarks.run scene rgtrm
 
-bench-training: $(VENV)/.dev models  ## what the training loop, ZeRO stages and activation checkpointing cost, as ratios
-	$(BIN)/python -m benchmarks.run training
+bench-training: $(VENV)/.dev models  ## training's loop, ZeRO, checkpointing, loader and cache; then what faults do, KILLS= of them (20)
+	$(BIN)/python -m benchmarks.run training training_data loader cache
+	$(BIN)/python -m benchmarks.training_faults --kills $(or $(KILLS),20)
 
 bench-planners: $(VENV)/.dev models  ## how often planners are right on held-out Stage captions
 	$(BIN)/python -m benchmarks.planners
