@@ -31,6 +31,9 @@ STRIDE = 0.25
 LOST = 4
 """Frames after which somebody who was not seen is somebody new."""
 
+OF_FRAMES = frozenset({"box", "centre", "action", "target"})
+"""Labels that every frame has its own of."""
+
 Maps = dict[str, Tensor]
 Labels = dict[str, Tensor]
 

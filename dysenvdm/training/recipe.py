@@ -77,8 +77,8 @@ class Recipe(Section):
             raise ValueError("data.source: the referee phase reads the Stage world only; leave it out")
         if self.phase == "referee" and not self.data.cache:
             raise ValueError("data.cache: the referee phase draws a bounded corpus once; set it, and data.clips")
-        if self.phase == "referee" and (self.train.stills or self.train.coarse):
-            raise ValueError("train.stills and train.coarse: a referee needs whole clips; leave them out")
+        if self.phase == "referee" and self.train.coarse:
+            raise ValueError("train.coarse: a referee must know how fast things move; leave it out")
         if self.phase == "autoencoder" and (self.train.stills or self.train.coarse):
             raise ValueError("train.stills and train.coarse: an autoencoder sees stills in any case; leave them out")
         if self.phase != "denoiser" and self.scene != SceneSection():

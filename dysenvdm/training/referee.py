@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from dysenvdm.data.samples import Sample
 from dysenvdm.stage import VAL_SEED0, sample
 from dysenvdm.stage.reading import Vocabulary, gold_reading
 from dysenvdm.stage.referee import REFEREES, Referee
-from dysenvdm.stage.referee_maps import Labels, Maps, classes_of, labels_of, maps_of
+from dysenvdm.stage.referee_maps import OF_FRAMES, Labels, Maps, classes_of, labels_of, maps_of
 from dysenvdm.stage.verdicts import FIGURES, compared, summed
 from dysenvdm.training.autoencoder import to_images
 from dysenvdm.training.degradations import blurred, noised, rescaled, round_trip, seen_through, tinted, to_pixels
@@ -124,15 +125,19 @@ class RefereePhase:
         self.words = self.referee.config.vocabulary
         self.module = RefereeLoss(self.referee)
         self.vae = _autoencoder(recipe, device)
-        videos, labels = draw_clips(_Clips(0, data.clips, data.frames, data.size), data.workers)
-        if self.vae is not None:
-            put_behind(self.vae, videos, recipe.degrade, recipe.seed)
-        self.videos = videos.to(device)
-        self.labels = {name: value.to(device) for name, value in labels.items()}
         numbers = range(VAL_SEED0, VAL_SEED0 + data.validation_clips)
         held_out = [sample(number, frames=data.frames, size=data.size) for number in numbers]
         self.gold = [gold_reading(clip) for clip in held_out]
         self.held_out = [clip.render() for clip in held_out]
+
+    @cached_property
+    def corpus(self) -> tuple[Tensor, Labels]:
+        """Videos and labels as :func:`draw_clips` has them; drawn when first asked for, which an export never does."""
+        data = self.recipe.data
+        videos, labels = draw_clips(_Clips(0, data.clips, data.frames, data.size), data.workers)
+        if self.vae is not None:
+            put_behind(self.vae, videos, self.recipe.degrade, self.recipe.seed)
+        return videos.to(self.device), {name: value.to(self.device) for name, value in labels.items()}
 
     def name(self, clip: int) -> str:
         return f"stage seed {clip}"
@@ -144,12 +149,16 @@ class RefereePhase:
 
     def collate(self, samples: list[Sample]) -> dict[str, Any]:
         seeds = [(self.recipe.seed, one.draw, 3) for one in samples]
-        return {"clips": torch.tensor([one.clip for one in samples]), "seeds": seeds}
+        shown = torch.tensor([one.shown for one in samples])
+        return {"clips": torch.tensor([one.clip for one in samples]), "shown": shown, "seeds": seeds}
 
     def prepare(self, inputs: dict[str, Any]) -> dict[str, Any]:
-        chosen = inputs["clips"].to(self.device)
-        images = to_images(self.videos[chosen])
-        labels = {name: value[chosen] for name, value in self.labels.items()}
+        chosen, shown = (inputs[name].to(self.device) for name in ("clips", "shown"))
+        videos, drawn = self.corpus
+        images = to_images(videos[chosen[:, None], shown])
+        labels = {
+            name: value[chosen[:, None], shown] if name in OF_FRAMES else value[chosen] for name, value in drawn.items()
+        }
         images = degraded(images, self.recipe.degrade, inputs["seeds"])
         return {"images": images.to(self.referee.place.dtype), "gold": maps_of(labels, self.words)}
 
@@ -167,7 +176,7 @@ class RefereePhase:
 
     def sheet(self) -> Image.Image:
         """Clips of the corpus, degraded, a row each: what the referee has to learn from."""
-        images = to_images(self.videos[:8])
+        images = to_images(self.corpus[0][:8])
         seeds = [(self.recipe.seed, i, 3) for i in range(len(images))]
         shown = degraded(images, self.recipe.degrade, seeds).float().cpu()
         rows = rearrange(shown, "b f c h w -> 1 c (b h) (f w)")
@@ -187,10 +196,11 @@ def _autoencoder(recipe: Recipe, device: torch.device) -> AutoencoderKL | None:
         return None
     if not (folder / "config.json").is_file():
         raise UserError(f"model.vae: no autoencoder in {folder}; give the vae folder of a trained model")
-    vae = AutoencoderKL.from_pretrained(folder, local_files_only=True).to(device)
-    if device.type == "cuda" or recipe.train.precision == "bf16":
-        vae = vae.to(torch.bfloat16)
-    return vae.requires_grad_(False).eval()
+    half = device.type == "cuda" or recipe.train.precision == "bf16"
+    vae = AutoencoderKL.from_pretrained(
+        folder, local_files_only=True, torch_dtype=torch.bfloat16 if half else torch.float32
+    )
+    return vae.to(device).requires_grad_(False).eval()
 
 
 def put_behind(vae: AutoencoderKL, videos: Tensor, degrade: DegradeSection, seed: int) -> None:

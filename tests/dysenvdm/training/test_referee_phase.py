@@ -38,8 +38,8 @@ def recipe_file(folder: Path) -> Path:
         "run": str(folder / "run"),
         "data": {"frames": 8, "clips": 4, "cache": True, "validation_clips": 1, "workers": 0},
         "model": {"preset": "micro", "vae": str(folder / "vae")},
-        "train": {"steps": 2, "batch_size": 2, "lr": 1e-3},
-        "log": {"every": 1, "validate_every": 2, "sample_every": 2, "checkpoint_every": 2},
+        "train": {"steps": 4, "batch_size": 2, "lr": 1e-3, "stills": 0.5, "stills_batch": 4},
+        "log": {"every": 1, "validate_every": 4, "sample_every": 4, "checkpoint_every": 4},
     }
     path.write_text(yaml.safe_dump(content))
     return path
@@ -53,14 +53,14 @@ def test_a_recipe_makes_a_referee(tmp_path: Path) -> None:
     lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     validation = next(line for line in lines if line["kind"] == "validation")
     assert {"actions", "actors", "vae_actions", "vae_actors"} <= validation.keys()
-    assert (tmp_path / "run" / "samples" / "step-000002.png").is_file()
+    assert (tmp_path / "run" / "samples" / "step-000004.png").is_file()
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ("data.cache=false", r"data\.cache"),
-        ("train.stills=0.5", r"whole clips"),
+        ("train.coarse=0.5", r"train\.coarse"),
         ("model.init=somewhere", r"model\.init"),
         ("model.vae=absent", r"no autoencoder in absent"),
         ("degrade.blur=2", r"degrade\.blur"),
