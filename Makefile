@@ -65,8 +65,9 @@ bench-model: $(VENV)/.dev models  ## what scene attention costs; the paper's cla
 	$(BIN)/dysenvdm study run claim --docs docs/results.md $(STUDY) $(CLAIM)
 	$(BIN)/dysenvdm study run schedulers --docs docs/results.md $(STUDY)
 
-bench-training: $(VENV)/.dev models  ## what the training loop, ZeRO stages and activation checkpointing cost, as ratios
-	$(BIN)/python -m benchmarks.run training
+bench-training: $(VENV)/.dev models  ## training's loop, ZeRO, checkpointing, loader and cache; then what faults do, KILLS= of them (20)
+	$(BIN)/python -m benchmarks.run training training_data loader cache
+	$(BIN)/python -m benchmarks.training_faults --kills $(or $(KILLS),20)
 
 bench-planners: $(VENV)/.dev models  ## every benchmark of planners, goes on where it was stopped; hours, BENCH= takes options such as --data DATA
 	$(BIN)/python -m benchmarks.every_planning $(BENCH)

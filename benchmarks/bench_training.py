@@ -1,27 +1,31 @@
 """What the training loop costs, in pairs: over a plain PyTorch loop, per ZeRO stage, and for activation checkpointing.
 
 The twin is a loop as one would write it down: forward, backward, clip, AdamW, average. Both train the same batch of the
-same model. On a GPU also samples per second, memory and MFU, of stage-tiny and of the 1.4 B backbone at 16 x 256 x 256.
+same model; once the optimizer's steps alone, once with a loader's process, the log and all that a run does between. On
+a GPU also samples per second, memory and MFU, of stage-tiny and of the 1.4 B backbone at 16 x 256 x 256.
 """
 
 from __future__ import annotations
 
 import atexit
 import copy
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from shutil import rmtree
 from tempfile import mkdtemp
+from types import SimpleNamespace
 from typing import Any, cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from benchmarks.rows import Row, paired_ratios, seconds
 
 PAIRS = 9
-STEPS = 4
-"""Optimizer steps on each side of a pair."""
+STEPS, RUN_STEPS = 4, 20
+"""Optimizer steps on each side of a pair; those of runs, whose loaders need to start."""
 CPU_SIZE = "nano"
 """What is measured on a CPU, and of ZeRO and activation checkpointing everywhere."""
 OVERHEAD = 1.05
@@ -32,7 +36,7 @@ def run() -> list[Row]:
     from dysenvdm.training.ranks import join_ranks
 
     _, _, device = join_ranks()
-    rows = [*_overhead(device), *_stages(device), *_checkpointing(device)]
+    rows = [*_overhead(device), *_whole_run(device), *_stages(device), *_checkpointing(device)]
     if device.type == "cuda":
         rows += _on_gpu(device)
     return rows
@@ -51,6 +55,33 @@ class FixedPhase:
         return str(clip)
 
 
+class ReadPhase(FixedPhase):
+    """The same batch, which a loader's process hands over in every step."""
+
+    source = SimpleNamespace(clips=0, buckets=None)
+
+    def __init__(self, module: nn.Module, inputs: dict[str, Any]) -> None:
+        super().__init__(module, inputs)
+        self.device = next(module.parameters()).device
+        self.host = _moved(inputs, torch.device("cpu"))
+
+    def read(self, clip: int, draw: int, _rng: Any) -> Any:
+        from dysenvdm.data.samples import Sample
+        from planners.dsg import DynamicSceneGraph
+
+        return Sample(draw, clip, "", (), DynamicSceneGraph(ticks=1), np.zeros((1, 0, 0), bool), (), None)
+
+    def collate(self, _samples: Any) -> dict[str, Any]:
+        return self.host
+
+    def prepare(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        return _moved(inputs, self.device)
+
+
+def _moved(inputs: dict[str, Any], device: torch.device) -> dict[str, Any]:
+    return {name: value.to(device) if hasattr(value, "to") else value for name, value in inputs.items()}
+
+
 class PlainLoop:
     """The obvious twin of one rank without ZeRO, in fp32, or on GPUs in bf16 with fp32 weights kept beside."""
 
@@ -66,8 +97,8 @@ class PlainLoop:
         self.optimizer = torch.optim.AdamW(stepped, lr=train.lr, betas=train.betas, weight_decay=train.weight_decay)
         self.averages = [p.detach().float().clone() for p in self.computes]
 
-    def step(self) -> float:
-        loss, _ = self.module(**self.inputs)
+    def step(self, inputs: dict[str, Any] | None = None) -> float:
+        loss, _ = self.module(**(inputs or self.inputs))
         loss.backward()
         if self.low:
             for master, parameter in zip(self.masters, self.computes, strict=True):
@@ -168,6 +199,38 @@ def _overhead(device: torch.device) -> list[Row]:
         _wait()
 
     return [Row(f"{size}: a step of our loop / of a plain one", "", paired_ratios(ours, twin, PAIRS), OVERHEAD)]
+
+
+def _whole_run(device: torch.device) -> list[Row]:
+    """Loader, log, progress and what ranks tell each other included; validation, sheets and checkpoints are not."""
+    from dysenvdm.data.steps import Curriculum, Steps, step_loader
+
+    batch = 32 if device.type == "cuda" else 4
+    size = "tiny" if device.type == "cuda" else CPU_SIZE
+    module, inputs = denoiser(size, device, batch)
+    plain, phase = PlainLoop(copy.deepcopy(module), inputs, _recipe(batch=batch).train), ReadPhase(module, inputs)
+    trainer = _trainer(phase, batch=batch)
+    trainer._look = lambda *_, **__: None
+
+    def ours() -> None:
+        train = trainer.recipe.train.model_copy(update={"steps": trainer.step + RUN_STEPS})
+        trainer.recipe = trainer.recipe.model_copy(update={"train": train})
+        trainer.train()
+        _wait()
+
+    steps = Steps(Curriculum(batch), seed=0, rank=0, world=1, clips=0, frames=1, read=phase.read)
+    log = trainer.recipe.run / "plain.jsonl"
+
+    def twin() -> None:
+        for number, [part] in enumerate(step_loader(steps, 0, RUN_STEPS, workers=1, collate=phase.collate), 1):
+            loss = plain.step(_moved(part.inputs, device))
+            if number % trainer.recipe.log.every == 0:
+                with log.open("a") as file:
+                    file.write(json.dumps({"step": number, "loss": loss}) + "\n")
+        _wait()
+
+    name = f"{size}: {RUN_STEPS} steps of a run / of a plain loop with a loader"
+    return [Row(name, "", paired_ratios(ours, twin, PAIRS), OVERHEAD)]
 
 
 def _stages(device: torch.device) -> list[Row]:
