@@ -1,6 +1,7 @@
 """Before the first step of a curriculum its largest batch is tried: what does not fit is known, and nothing else."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,15 @@ FRAMES = 8
 
 @pytest.fixture(autouse=True)
 def _store(store: Path) -> None: ...
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """With several, oneDNN's backward passes add up in an order that is not always the same, as documented."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def recipe_file(folder: Path, **zero: Any) -> Path:
