@@ -24,6 +24,7 @@ from dysenvdm.cli.planning import (
     TranscriptFile,
     check_planner,
     checked_prompt,
+    has_plan,
     plan_prompts,
     read_options,
     save_transcript,
@@ -171,13 +172,16 @@ def generate(
         check_same_model(edit_of, original, weights, inputs)
         _say_stale_words(jobs[0], original)
     image = read_first_frame(pipe, settings, first_frame, first_frame_fit) if first_frame else None
-    origins = _origins(settings, jobs, planner_options, seed, count is not None, allow_empty, transcript)
+    asked = len(jobs)
+    jobs, origins = _planned(settings, jobs, planner_options, seed, count is not None, allow_empty, transcript)
     say_untrained_labels(pipe, settings, origins)
     if batch or count:
         output.mkdir(exist_ok=True)
     denoise(Making(pipe, settings, jobs, origins, seed, weights, image, original, edit_of, _preview(preview)))
     for job in jobs:
         say(f"wrote {job.output} (and .json, .png{'' if no_plan else ', .dsg.json'} beside it)")
+    if len(jobs) < asked:
+        raise UserError(f"{asked - len(jobs)} of {asked} prompts have no plan and no video, for the reasons above")
 
 
 def _jobs(prompt: str | None, output: Path, dsg: Path | None, batch: Path | None, count: int | None) -> list[Job]:
@@ -236,7 +240,7 @@ def _preview(file: Path | None) -> PreviewSheet | None:
     return PreviewSheet(file)
 
 
-def _origins(
+def _planned(
     settings: Settings,
     jobs: Sequence[Job],
     options: dict[str, str],
@@ -244,16 +248,19 @@ def _origins(
     planned_once: bool,
     allow_empty: bool,
     transcript: Path | None,
-) -> list[Origin]:
-    """Where each job's scene graph comes from; videos of one prompt may share one plan."""
+) -> tuple[list[Job], list[Origin]]:
+    """The jobs that can be done, and where each one's scene graph comes from; videos of one prompt may share a plan."""
     from dysenvdm.generation.recipe import Origin
 
     if settings.planner is None:
-        return [Origin(job.dsg) for job in jobs]
+        return [*jobs], [Origin(job.dsg) for job in jobs]
     prompts = [job.prompt for job in (jobs[:1] if planned_once else jobs)]
     ticks, planner = settings.ticks, settings.planner
     results = plan_prompts(prompts, planner, options, ticks=ticks, seed=seed, allow_empty=allow_empty)
     if transcript:
         save_transcript(transcript, results[0], planner=planner, ticks=ticks, seed=seed)
     origins = [Origin(result.dsg, settings.planner, result.transcript_sha256, result.degraded) for result in results]
-    return origins * len(jobs) if planned_once else origins
+    if planned_once:
+        return [*jobs], origins * len(jobs)
+    done = [i for i, result in enumerate(results) if allow_empty or has_plan(result)]
+    return [jobs[i] for i in done], [origins[i] for i in done]

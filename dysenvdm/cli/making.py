@@ -56,7 +56,7 @@ def denoise(making: Making) -> None:
                 settings,
                 [jobs[i].prompt for i in group],
                 [origin.dsg for origin in origins if origin.dsg is not None],
-                seeds=[making.seed + i for i in group],
+                seeds=[making.seed + jobs[i].number for i in group],
                 on_step=lambda *_: bars.advance(task),
                 **_further(making, len(group)),
             )
@@ -64,7 +64,7 @@ def denoise(making: Making) -> None:
                 said = recipe(
                     settings,
                     jobs[i].prompt,
-                    making.seed + i,
+                    making.seed + jobs[i].number,
                     origins[place],
                     making.weights,
                     _edited(making),

@@ -113,9 +113,9 @@ def check_planner(name: str, options: dict[str, str]) -> None:
 def plan_prompts(
     prompts: list[str], planner: str, options: dict[str, str], *, ticks: int, seed: int, allow_empty: bool = False
 ) -> list[PlanResult]:
-    """Plan all prompts in lockstep; plans that are degraded or contradict themselves are named.
+    """Plan all prompts in lockstep; plans that are missing, degraded or contradict themselves are named.
 
-    Raises :class:`UserError` for a prompt without a plan, whose graph is empty with ``allow_empty``.
+    Raises :class:`UserError` where no prompt has a plan, unless ``allow_empty``; a graph that is missing is empty.
     """
     from planners.plugins import get_planner
 
@@ -127,22 +127,29 @@ def plan_prompts(
 
         results = get_planner(planner, **options).plan(prompts, ticks=ticks, seed=seed, on_progress=on_progress)
         bars.update(task, description="planned", completed=1.0)
-    empty = [result for result in results if not result.stages or not (result.dsg.objects or result.dsg.facts)]
+    empty = [result for result in results if not has_plan(result)]
     errors = [
         f"prompt {result.prompt[:60]!r}: {planner} found no plan ({result.degraded or 'and does not say why'}); "
         f"try another --seed or --planner, give a --dsg file, or go on without a plan by --allow-empty"
         for result in empty
     ]
     if errors and not allow_empty:
-        for error in errors[:-1]:
+        *named, last = errors
+        for error in named if len(errors) == len(results) else errors:
             say(f"error: {error}", "red")
-        raise UserError(errors[-1])
+        if len(errors) == len(results):
+            raise UserError(last)
     for result in results:
         if result.degraded:
             say(f"warning: degraded plan for {result.prompt[:60]!r}: {result.degraded}", "yellow")
         if result.stages and (pairs := contradicting(result.dsg)):
             say(f"warning: the plan for {result.prompt[:60]!r} contradicts itself: {pairs}", "yellow")
     return [result if result.stages else _nothing(result, ticks) for result in results]
+
+
+def has_plan(result: PlanResult) -> bool:
+    """Whether anything was planned."""
+    return bool(result.stages and (result.dsg.objects or result.dsg.facts))
 
 
 def _nothing(result: PlanResult, ticks: int) -> PlanResult:

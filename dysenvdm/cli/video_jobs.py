@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,8 @@ class Job:
     prompt: str
     output: Path
     dsg: DynamicSceneGraph | None = None
+    number: int = 0
+    """Its place among the videos that were asked for, which its seed counts on by, whether those before it are made."""
 
     @property
     def files(self) -> dict[str, Path]:
@@ -55,7 +57,7 @@ def single_job(prompt: str | None, output: Path, dsg: Path | None) -> Job:
 def several_jobs(count: int, prompt: str | None, output: Path, dsg: Path | None) -> list[Job]:
     """``count`` videos of one prompt, in a folder."""
     _check_folder(output, "--count")
-    return [_job(prompt, output / f"{i:04d}.mp4", dsg) for i in range(1, count + 1)]
+    return [replace(_job(prompt, output / f"{i + 1:04d}.mp4", dsg), number=i) for i in range(count)]
 
 
 def batch_jobs(batch: Path, output: Path, prompt: str | None, dsg: Path | None) -> list[Job]:
@@ -64,7 +66,7 @@ def batch_jobs(batch: Path, output: Path, prompt: str | None, dsg: Path | None) 
         raise UserError("--batch: the file has the prompts; leave out the prompt and --dsg")
     _check_folder(output, "--batch")
     prompts = read_batch(batch)
-    return [Job(text, output / f"{i:04d}.mp4") for i, text in enumerate(prompts, 1)]
+    return [Job(text, output / f"{i + 1:04d}.mp4", number=i) for i, text in enumerate(prompts)]
 
 
 def _check_folder(output: Path, option: str) -> None:

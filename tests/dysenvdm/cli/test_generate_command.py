@@ -294,11 +294,22 @@ def test_an_empty_plan_is_taken_where_that_is_allowed(run, planner, pipe, output
 
 
 def test_every_prompt_without_a_plan_is_named(run, planner, pipe, outputs: Path, tmp_path: Path) -> None:
-    (tmp_path / "prompts.txt").write_text("hopeless\nA dog runs.\nsilent\n")
+    (tmp_path / "prompts.txt").write_text("hopeless\nsilent\n")
     done = run("generate", "--batch", tmp_path / "prompts.txt", "-o", outputs / "all")
     assert done.code == 2
     assert [line.split(":")[1].strip() for line in done.err.splitlines()] == ["prompt 'hopeless'", "prompt 'silent'"]
     assert names(outputs) == set()
+
+
+def test_prompts_without_a_plan_do_not_cost_the_others_their_videos(run, planner, pipe, outputs, tmp_path) -> None:
+    (tmp_path / "prompts.txt").write_text("hopeless\nA dog runs.\nsilent\nA cat runs.\n")
+    done = run("generate", "--batch", tmp_path / "prompts.txt", "-o", outputs / "all", "--seed", 5, "--steps", 1)
+    assert done.code == 2
+    for words in ("prompt 'hopeless': smollm2 found no plan", "prompt 'silent': smollm2 found no plan"):
+        assert words in done.err
+    assert done.err.splitlines()[-1].endswith("2 of 4 prompts have no plan and no video, for the reasons above")
+    assert {Path(name).name.partition(".")[0] for name in names(outputs / "all")} == {"0002", "0004"}
+    assert [seed for call in pipe.calls for seed in call["seeds"]] == [6, 8], "seeds are those of the lines"
 
 
 def test_the_transcript_is_written_beside_the_video(run, planner, pipe, outputs: Path, monkeypatch) -> None:
