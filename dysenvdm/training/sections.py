@@ -5,15 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from dysenvdm.data.section import Section
 from dysenvdm.data.steps import Curriculum
+from dysenvdm.models import entries
 
 
 class ModelSection(Section):
     """``preset`` names sizes in dysenvdm.backbones; ``vae`` is a trained autoencoder's folder (not for its own phase).
 
+    It may also be a model's name (``dysenvdm models list``), for that model's autoencoder.
     The referee phase takes it for one of the faults it learns to see through, and needs none.
     ``init`` is a model of ours (a folder, or a name of ``dysenvdm models list``) that a fresh run starts from. With
     ``preset`` it gives the weights alone. Without, it gives everything: the sizes, the scene adapter's switches, the
@@ -33,6 +35,14 @@ class ModelSection(Section):
     gate: float = 30.0
     text_encoder: str = "all-minilm-l6-v2"
     max_tokens: int = Field(128, ge=8, le=512)
+
+    @field_validator("vae")
+    @classmethod
+    def _of_model(cls, vae: Path | None) -> Path | None:
+        """A name that is no folder here may be a model's."""
+        if vae is None or vae.exists() or len(vae.parts) > 1:
+            return vae
+        return next((entry / "vae" for entry in entries() if entry.name == vae.name), vae)
 
 
 class LoraSection(Section):
