@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from dysenvdm.data.samples import Sample
 from dysenvdm.data.section import DataSection, StageSource
 from dysenvdm.data.stage import load_sample
-from dysenvdm.stage import VAL_SEED0
+from dysenvdm.stage import STAGE_VERSION, VAL_SEED0
 
 
 class Corpus(Protocol):
@@ -59,7 +59,7 @@ class StageCorpus:
     @property
     def key(self) -> str:
         data = self.data
-        return f"stage {data.clips} {data.frames} {data.size} {data.ticks}"
+        return f"stage {STAGE_VERSION}: {data.clips} {data.frames} {data.size} {data.ticks}"
 
     @property
     def buckets(self) -> None:

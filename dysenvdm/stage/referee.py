@@ -237,21 +237,31 @@ class Referee(nn.Module):
         """Load a checkpoint that ships, one of the store, or a local folder, hashes checked; raises UserError."""
         folder = locate(str(name_or_path))
         verify(folder)
+        config = referee_config(folder)
         try:
-            config = RefereeConfig.model_validate_json((folder / "config.json").read_text(encoding="utf-8"))
             weights = load_file(folder / "model.safetensors")
-        except ValidationError as error:
-            raise UserError(f"{folder / 'config.json'}: {one_line(error)}; give a referee's folder") from None
         except OSError as error:
             raise UserError(
                 f"{folder}: no referee there ({error.strerror or error}); give a referee's folder"
             ) from None
-        if config.vocabulary != Vocabulary():
-            raise UserError(f"{folder}: was trained on another Stage world; train it anew: recipes/stage/referee.yaml")
         referee = cls(config)
         referee.load_state_dict(weights)
         referee.accuracy = noted_accuracy(folder)
         return referee.eval()
+
+
+def referee_config(folder: Path) -> RefereeConfig:
+    """The sizes of the referee in a folder; raises :class:`UserError` for no referee and for one of another world."""
+    path = folder / "config.json"
+    try:
+        config = RefereeConfig.model_validate_json(path.read_text(encoding="utf-8"))
+    except ValidationError as error:
+        raise UserError(f"{path}: {one_line(error)}; give a referee's folder") from None
+    except OSError as error:
+        raise UserError(f"{folder}: no referee there ({error.strerror or error}); give a referee's folder") from None
+    if config.vocabulary != Vocabulary():
+        raise UserError(f"{folder}: was trained on another Stage world; train it anew: recipes/stage/referee.yaml")
+    return config
 
 
 _CARD = """# {name}

@@ -153,6 +153,10 @@ class Caching:
         samples = corpus.held_out() if corpus is not cached else samples
         return Prepared(corpus, samples, cached, texts, plans, self.opened)
 
+    def drawn(self, key: dict[str, Any], clips: int, size: int, make: Make) -> Items:
+        """A referee's corpus: ``clips`` items of ``size`` bytes that follow from ``key``."""
+        return self._filled(self._sharded("drawn", key, clips, size), make)
+
     @property
     def _ticks(self) -> int:
         return self.data.scenes.ticks or self.data.ticks
@@ -303,19 +307,22 @@ def make_caches(
     from dysenvdm.training.recipe import load_recipe
 
     recipe = load_recipe(recipe_path, overrides)
-    planned = recipe.data.scenes.source == "planned" and recipe.phase not in ("autoencoder", "referee")
-    if recipe.phase == "referee" or not (recipe.data.cache or planned):
-        raise UserError(
-            f"{recipe_path}: nothing to cache; "
-            + ("the referee draws its corpus into memory" if recipe.phase == "referee" else "set data.cache to true")
-        )
+    planned = recipe.data.scenes.source == "planned" and recipe.phase == "denoiser"
+    if not (recipe.data.cache or planned):
+        raise UserError(f"{recipe_path}: nothing to cache; set data.cache to true")
     device = torch.device("cpu")
     if "RANK" in os.environ or torch.cuda.is_available():
         _, _, device = join_ranks()
     ranks = launched_ranks()
-    frozen = None if recipe.phase == "autoencoder" else FrozenParts.open(recipe, device)
-    planner = planner_of(recipe.data.scenes) if planned and not recipe.data.scenes.file else None
-    prepared = Caching(recipe, ranks, planner=planner, mends=mends).prepare(frozen)
+    if recipe.phase == "referee":
+        from dysenvdm.training.referee import kept_corpus, open_autoencoder
+
+        items = kept_corpus(recipe, open_autoencoder(recipe, device), Caching(recipe, ranks, mends=mends))
+        prepared = Prepared(open_corpus(recipe.data), [], stores=[items])
+    else:
+        frozen = None if recipe.phase == "autoencoder" else FrozenParts.open(recipe, device)
+        planner = planner_of(recipe.data.scenes) if planned and not recipe.data.scenes.file else None
+        prepared = Caching(recipe, ranks, planner=planner, mends=mends).prepare(frozen)
     if ranks.first:
         yield from report(prepared)
 

@@ -92,8 +92,6 @@ class Recipe(Section):
 def check_trained(recipe: Recipe) -> None:
     """Raise :class:`ValueError` where what a recipe trains, and from where it starts, is not said or said twice."""
     model, phase = recipe.model, recipe.phase
-    if model.init is not None and phase == "referee":
-        raise ValueError("model.init: a referee starts from nothing; leave it out")
     if phase == "referee" and model.preset == "paper":
         raise ValueError("model.preset: there is no referee of that size; use micro, nano or tiny")
     if model.preset is None and model.init is not None and recipe.train.shared_noise:

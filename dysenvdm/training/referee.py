@@ -13,22 +13,26 @@ from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from einops import rearrange
 from numpy.typing import NDArray
 from PIL import Image
-from rich.progress import track
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils.data import DataLoader, Dataset
 
+from dysenvdm.data.cache.store import Items
 from dysenvdm.data.corpora import open_corpus
 from dysenvdm.data.samples import Sample
+from dysenvdm.files import sha256
+from dysenvdm.models import locate
 from dysenvdm.stage import VAL_SEED0, sample
-from dysenvdm.stage.reading import Vocabulary, gold_reading
-from dysenvdm.stage.referee import REFEREES, Referee
-from dysenvdm.stage.referee_maps import OF_FRAMES, Labels, Maps, classes_of, labels_of, maps_of
+from dysenvdm.stage.reading import gold_reading
+from dysenvdm.stage.referee import REFEREES, Referee, referee_config
+from dysenvdm.stage.referee_maps import OF_FRAMES, Labels, Maps, classes_of, maps_of
 from dysenvdm.stage.verdicts import FIGURES, compared, summed
 from dysenvdm.training.autoencoder import to_images
-from dysenvdm.training.degradations import blurred, noised, rescaled, round_trip, seen_through, tinted, to_pixels
+from dysenvdm.training.caching import Caching, launched_ranks
+from dysenvdm.training.degradations import blurred, noised, rescaled, seen_through, tinted, to_pixels
+from dysenvdm.training.networks import WEIGHTS as VAE_WEIGHTS
 from dysenvdm.training.recipe import Recipe
 from dysenvdm.training.referee_accuracy import measured, noted
+from dysenvdm.training.referee_corpus import LABELS, DrawnClips, behind, drawing, loaded
 from dysenvdm.training.sections import DegradeSection
 from planners.dsg import DynamicSceneGraph, UserError
 
@@ -38,33 +42,6 @@ WEIGHTS = {
     "target": 0.5, "offset": 2.0, "prop_color": 0.3, "prop_size": 0.1, "setting": 0.1, "weather": 0.1,
 }  # fmt: skip
 """Of the parts of the loss."""
-
-
-class _Clips(Dataset[tuple[Tensor, Labels]]):
-    """Drawn clips and what is to be seen in them, from seed ``first`` on."""
-
-    def __init__(self, first: int, clips: int, frames: int, size: int) -> None:
-        self.first, self.clips, self.frames, self.size = first, clips, frames, size
-
-    def __len__(self) -> int:
-        return self.clips
-
-    def __getitem__(self, i: int) -> tuple[Tensor, Labels]:
-        clip = sample(self.first + i, frames=self.frames, size=self.size)
-        return torch.from_numpy(clip.render()), labels_of(clip, Vocabulary())
-
-
-def draw_clips(clips: _Clips, workers: int) -> tuple[Tensor, Labels]:
-    """All clips in memory: videos (k f h w 3) uint8 and labels, each (k ...)."""
-    videos = torch.empty(len(clips), clips.frames, clips.size, clips.size, 3, dtype=torch.uint8)
-    labels: dict[str, list[Tensor]] = {}
-    done = 0
-    for part, said in track(DataLoader(clips, batch_size=8, num_workers=workers), "drawing the corpus"):
-        videos[done : done + len(part)] = part
-        done += len(part)
-        for name, value in said.items():
-            labels.setdefault(name, []).append(value.clone())
-    return videos, {name: torch.cat(values) for name, values in labels.items()}
 
 
 class RefereeLoss(nn.Module):
@@ -103,28 +80,63 @@ def focal(logits: Tensor, heat: Tensor) -> Tensor:
 
 
 def sized_referee(recipe: Recipe) -> Referee:
-    """The preset's referee for the recipe's clips, its weights random (on the meta device: none)."""
-    return Referee(REFEREES[str(recipe.model.preset)].model_copy(update={"frames": recipe.data.frames}))
+    """The preset's referee for the recipe's clips, or one of the sizes of ``model.init``; its weights are random.
+
+    Raises :class:`UserError` where ``model.init`` is no referee of these sizes.
+    """
+    model, frames = recipe.model, recipe.data.frames
+    preset = None if model.preset is None else REFEREES[model.preset].model_copy(update={"frames": frames})
+    begun = None if model.init is None else referee_config(locate(model.init))
+    if begun is None:
+        assert preset is not None  # the recipe's own check
+        return Referee(preset)
+    if preset is not None and begun != preset:
+        raise UserError(f"model.init: {model.init} is not the referee of model.preset; leave model.preset out")
+    if begun.frames != frames:
+        raise UserError(f"data.frames: {model.init} (model.init) reads clips of {begun.frames} frames; set as many")
+    return Referee(begun)
+
+
+def open_referee(recipe: Recipe) -> Referee:
+    """The referee that is trained, new or that of ``model.init``; raises :class:`UserError`."""
+    referee = sized_referee(recipe)
+    if recipe.model.init is not None:
+        referee.load_state_dict(Referee.from_pretrained(recipe.model.init).state_dict())
+    return referee
 
 
 def corpus_bytes(recipe: Recipe) -> int:
     """What the drawn corpus takes of the device's memory: every clip's frames and labels."""
-    data = recipe.data
-    video, labels = _Clips(0, 1, data.frames, data.size)[0]
-    return data.clips * sum(value.nbytes for value in (video, *labels.values()))
+    return recipe.data.clips * _clip_bytes(recipe)
+
+
+def _clip_bytes(recipe: Recipe) -> int:
+    return sum(value.nbytes for value in DrawnClips([0], recipe.data.frames, recipe.data.size)[0].values())
+
+
+def kept_corpus(recipe: Recipe, vae: AutoencoderKL | None, caching: Caching) -> Items:
+    """The corpus in the recipe's cache, drawn first where it is not there yet, by all ranks together."""
+    data, degrade = recipe.data, recipe.degrade
+    key: dict[str, Any] = {"corpus": open_corpus(data).key, "labels": LABELS}
+    if vae is not None and recipe.model.vae is not None:
+        weights = sha256(recipe.model.vae / VAE_WEIGHTS)
+        key |= {"autoencoder": weights, "dtype": str(vae.dtype), "seed": recipe.seed}
+        key |= {"share": degrade.vae, "noise": degrade.vae_noise}
+    make = drawing(data.frames, data.size, data.workers, behind(vae, degrade, recipe.seed))
+    return caching.drawn(key, data.clips, _clip_bytes(recipe), make)
 
 
 class RefereePhase:
-    """Trains the preset's referee on a finite corpus that is drawn once, into the device's memory."""
+    """Trains a referee on a finite corpus that is drawn once, kept, and read into the device's memory."""
 
     def __init__(self, recipe: Recipe, device: torch.device) -> None:
         self.recipe, self.device = recipe, device
         data = recipe.data
         self.source = open_corpus(data)
-        self.referee = sized_referee(recipe).to(device)
+        self.referee = open_referee(recipe).to(device)
         self.words = self.referee.config.vocabulary
         self.module = RefereeLoss(self.referee)
-        self.vae = _autoencoder(recipe, device)
+        self.vae = open_autoencoder(recipe, device)
         numbers = range(VAL_SEED0, VAL_SEED0 + data.validation_clips)
         held_out = [sample(number, frames=data.frames, size=data.size) for number in numbers]
         self.gold = [gold_reading(clip) for clip in held_out]
@@ -132,12 +144,8 @@ class RefereePhase:
 
     @cached_property
     def corpus(self) -> tuple[Tensor, Labels]:
-        """Videos and labels as :func:`draw_clips` has them; drawn when first asked for, which an export never does."""
-        data = self.recipe.data
-        videos, labels = draw_clips(_Clips(0, data.clips, data.frames, data.size), data.workers)
-        if self.vae is not None:
-            put_behind(self.vae, videos, self.recipe.degrade, self.recipe.seed)
-        return videos.to(self.device), {name: value.to(self.device) for name, value in labels.items()}
+        """Videos and labels as :func:`loaded` has them; drawn when first asked for, which an export never does."""
+        return loaded(kept_corpus(self.recipe, self.vae, Caching(self.recipe, launched_ranks())), self.device)
 
     def name(self, clip: int) -> str:
         return f"stage seed {clip}"
@@ -190,7 +198,8 @@ class RefereePhase:
         self.referee.save(folder, source=source, accuracy=noted(found))
 
 
-def _autoencoder(recipe: Recipe, device: torch.device) -> AutoencoderKL | None:
+def open_autoencoder(recipe: Recipe, device: torch.device) -> AutoencoderKL | None:
+    """That of ``model.vae``, if any; raises :class:`UserError` where there is none."""
     folder = recipe.model.vae
     if folder is None:
         return None
@@ -201,22 +210,6 @@ def _autoencoder(recipe: Recipe, device: torch.device) -> AutoencoderKL | None:
         folder, local_files_only=True, torch_dtype=torch.bfloat16 if half else torch.float32
     )
     return vae.to(device).requires_grad_(False).eval()
-
-
-def put_behind(vae: AutoencoderKL, videos: Tensor, degrade: DegradeSection, seed: int) -> None:
-    """Replace the share ``degrade.vae`` of videos (k f h w 3) uint8 by what the autoencoder makes of them.
-
-    Done once for the whole corpus: in every step it would take longer than the step itself.
-    """
-    rngs = {i: np.random.default_rng((seed, i, 4)) for i in range(len(videos))}
-    rngs = {i: rng for i, rng in rngs.items() if rng.random() < degrade.vae}
-    factor = 2 ** (len(vae.config["block_out_channels"]) - 1)
-    for i, rng in track(rngs.items(), "through the autoencoder"):
-        images = to_images(videos[i : i + 1]).to(vae.device)
-        _, f, _, h, w = images.shape
-        noise = rng.standard_normal((1, f, vae.config["latent_channels"], h // factor, w // factor), np.float32)
-        wobble = torch.from_numpy(rng.uniform(0, degrade.vae_noise) * noise).to(vae.device)
-        videos[i] = torch.from_numpy(to_pixels(round_trip(vae, images, wobble)[0]))
 
 
 def degraded(images: Tensor, degrade: DegradeSection, seeds: Sequence[tuple[int, ...]]) -> Tensor:

@@ -20,7 +20,8 @@ class ModelSection(Section):
     ``init`` is a model of ours (a folder, or a name of ``dysenvdm models list``) that a fresh run starts from. With
     ``preset`` it gives the weights alone. Without, it gives everything: the sizes, the scene adapter's switches, the
     diffusion process, the text encoder and, where ``vae`` is not given, the autoencoder; so a backbone that
-    ``dysenvdm backbone add`` took in is trained as it is. The autoencoder phase takes an autoencoder's folder.
+    ``dysenvdm backbone add`` took in is trained as it is. The autoencoder phase takes an autoencoder's folder, the
+    referee phase a referee's.
     ``freeze`` names the parts, ``unet`` or ``scene_adapter``, that stay as they are, bit for bit.
     ``text_encoder`` is a name of the model store or a folder (CLIP's text model with its tokenizer, too), and
     ``max_tokens`` of a caption are read by it; a longer caption ends the run.

@@ -48,7 +48,6 @@ def test_it_says_what_is_kept_and_mends_what_is_damaged(recipe: Path, capsys: py
     ("override", "words"),
     [
         ("data.cache=false", "nothing to cache; set data.cache to true"),
-        ("phase=referee", "nothing to cache; the referee draws its corpus into memory"),
         ("data.caching.shards=3", "data.caching.shards"),
         ("data.scenes.planner=3", "data.scenes.planner"),
     ],

@@ -5,20 +5,23 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 import yaml
 
 from dysenvdm.backbones import build_vae
+from dysenvdm.cli.main import main
 from dysenvdm.models import CHECKPOINTS
 from dysenvdm.stage import sample
+from dysenvdm.stage.reading import Vocabulary
 from dysenvdm.stage.referee import Referee
+from dysenvdm.stage.referee_maps import labels_of
 from dysenvdm.training import run
 from dysenvdm.training.autoencoder import to_images
 from dysenvdm.training.degradations import blurred, noised, rescaled, round_trip, tinted
 from dysenvdm.training.recipe import load_recipe
-from dysenvdm.training.referee import degraded, put_behind, seen_through, to_pixels
+from dysenvdm.training.referee import RefereePhase, degraded, seen_through, to_pixels
+from dysenvdm.training.referee_corpus import behind
 from dysenvdm.training.sections import DegradeSection
 from planners.dsg import UserError
 
@@ -62,7 +65,7 @@ def test_a_recipe_makes_a_referee(tmp_path: Path) -> None:
     [
         ("data.cache=false", r"data\.cache"),
         ("train.coarse=0.5", r"train\.coarse"),
-        ("model.init=somewhere", r"model\.init"),
+        ("model.init=somewhere", r"somewhere"),
         ("model.vae=absent", r"no autoencoder in absent"),
         ("degrade.blur=2", r"degrade\.blur"),
     ],
@@ -96,18 +99,65 @@ def test_faults_hit_their_share_of_clips_and_are_repeatable(videos: torch.Tensor
 
 def test_a_share_of_the_corpus_is_seen_through_the_autoencoder(videos: torch.Tensor) -> None:
     vae = build_vae("micro").eval()
-    drawn = torch.from_numpy(np.stack([to_pixels(videos[i % 3]) for i in range(12)]))
+    drawn = [torch.from_numpy(to_pixels(videos[i % 3])) for i in range(12)]
 
-    def behind(share: float) -> torch.Tensor:
-        seen = drawn.clone()
-        put_behind(vae, seen, NOTHING.model_copy(update={"vae": share}), seed=5)
-        return seen
+    def seen(share: float) -> torch.Tensor:
+        spoil = behind(vae, NOTHING.model_copy(update={"vae": share}), 5)
+        return torch.stack([spoil(i, video) for i, video in enumerate(drawn)])
 
-    changed = (behind(0.5) != drawn).flatten(1).any(1)
+    changed = (seen(0.5) != torch.stack(drawn)).flatten(1).any(1)
     assert {True, False} == set(changed.tolist())
-    assert torch.equal(behind(0.5), behind(0.5))
-    assert torch.equal(behind(0.5)[changed], behind(1.0)[changed])  # who is hit looks the same at any share
-    assert torch.equal(behind(0.0), drawn)
+    assert torch.equal(seen(0.5), seen(0.5))
+    assert torch.equal(seen(0.5)[changed], seen(1.0)[changed])  # who is hit looks the same at any share
+    assert torch.equal(seen(0.0), torch.stack(drawn))
+
+
+def test_the_corpus_is_drawn_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = load_recipe(recipe_file(tmp_path), ["data.workers=2", "degrade.vae=0.5"])
+
+    def corpus(**degrade: float) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        changed = recipe.model_copy(update={"degrade": recipe.degrade.model_copy(update=degrade)})
+        return RefereePhase(changed, torch.device("cpu")).corpus
+
+    videos, labels = corpus()
+    clip = sample(3, frames=8)
+    assert {name: value[3].tolist() for name, value in labels.items()} == {
+        name: value.tolist() for name, value in labels_of(clip, Vocabulary()).items()
+    }
+    plain = [torch.equal(videos[i], torch.from_numpy(sample(i, frames=8).render())) for i in range(4)]
+    assert {True, False} == set(plain)
+    another, _ = corpus(vae=0.0)  # another corpus, so not that of before
+    assert not torch.equal(another, videos)
+    assert torch.equal(another[3], torch.from_numpy(clip.render()))
+    monkeypatch.setattr("dysenvdm.training.referee_corpus.DataLoader", lambda *_, **__: pytest.fail("drawn again"))
+    again, same = corpus()
+    assert torch.equal(again, videos)
+    assert all(torch.equal(same[name], value) for name, value in labels.items())
+
+
+def test_the_cache_command_draws_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = recipe_file(tmp_path)
+    with pytest.raises(SystemExit) as end:
+        main(["cache", str(path)])
+    assert not end.value.code
+    assert "drawn: 4 in 1 shards" in capsys.readouterr().err
+
+
+def test_a_referee_goes_on_learning(tmp_path: Path) -> None:
+    path = recipe_file(tmp_path)
+    first = run(path, [])
+    recipe = load_recipe(path, ["model.preset=null", f"model.init={first}"])
+    begun = RefereePhase(recipe, torch.device("cpu")).referee.state_dict()
+    saved = Referee.from_pretrained(first).state_dict()
+    assert all(torch.equal(begun[name], value) for name, value in saved.items())
+    for change, message in [
+        (["model.preset=nano"], "not the referee of model.preset"),
+        (["model.preset=null", "data.frames=16"], "reads clips of 8 frames"),
+        (["model.init=stage-nano"], "stage-nano"),
+    ]:
+        changed = load_recipe(path, [f"model.init={first}", *change])
+        with pytest.raises(UserError, match=message):
+            RefereePhase(changed, torch.device("cpu"))
 
 
 def test_each_fault_keeps_the_shape(videos: torch.Tensor) -> None:

@@ -198,7 +198,6 @@ def test_norms_and_biases_are_not_decayed_and_the_scene_adapter_may_have_its_own
         ({"init": "x"}, ["scene.width=64"], "scene adapter is that of model.init"),
         ({"init": "x"}, ["train.shared_noise=0.5"], r"train\.shared_noise: model\.init keeps its own"),
         ({"preset": "micro"}, ["phase=autoencoder", "train.scene_lr=1"], r"train\.scene_lr: only the denoiser"),
-        ({"preset": "micro", "init": "x"}, ["phase=referee", "data.cache=true"], "a referee starts from nothing"),
     ],
 )
 def test_what_contradicts_itself_is_one_line(
