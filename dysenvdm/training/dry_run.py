@@ -27,6 +27,7 @@ from dysenvdm.training.logs import read_log
 from dysenvdm.training.loop import check_enough
 from dysenvdm.training.networks import (
     build_parts,
+    checked_vae,
     choose_trained,
     fit_for_training,
     max_tokens,
@@ -91,7 +92,7 @@ def on_paper(recipe: Recipe, precision: str) -> tuple[nn.Module, Cost, int]:
 
         with META:
             referee = sized_referee(recipe).to(dtype)
-            vae = build_vae_of(recipe.model.vae) if recipe.model.vae else nn.Module()
+            vae = build_vae_of(checked_vae(recipe.model.vae)) if recipe.model.vae else nn.Module()
         cost = referee_cost(referee, frames=data.frames, size=(data.size, data.size))
         beside = corpus_bytes(recipe) + 2 * sum(weight.numel() for weight in vae.parameters())
         return nn.ModuleDict({"referee": referee}), cost, beside

@@ -152,9 +152,14 @@ def vae_folder(recipe: Recipe) -> Path:
     if recipe.model.vae is None:
         assert init is not None  # the recipe's own check
         return init / "vae"
-    if not (recipe.model.vae / "config.json").is_file():
-        raise UserError(f"model.vae: no autoencoder in {recipe.model.vae}; train one first, by an autoencoder recipe")
-    return recipe.model.vae
+    return checked_vae(recipe.model.vae)
+
+
+def checked_vae(folder: Path) -> Path:
+    """The folder that ``model.vae`` names; raises :class:`UserError` where no autoencoder is in it."""
+    if not (folder / "config.json").is_file():
+        raise UserError(f"model.vae: no autoencoder in {folder}; train one first, by an autoencoder recipe")
+    return folder
 
 
 def open_text_encoder(recipe: Recipe) -> TextEncoder | ClipTextEncoder:

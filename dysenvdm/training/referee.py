@@ -30,6 +30,7 @@ from dysenvdm.training.autoencoder import to_images
 from dysenvdm.training.caching import Caching, launched_ranks
 from dysenvdm.training.degradations import blurred, noised, rescaled, seen_through, tinted, to_pixels
 from dysenvdm.training.networks import WEIGHTS as VAE_WEIGHTS
+from dysenvdm.training.networks import checked_vae
 from dysenvdm.training.recipe import Recipe
 from dysenvdm.training.referee_accuracy import measured, noted
 from dysenvdm.training.referee_corpus import LABELS, DrawnClips, behind, drawing, loaded
@@ -200,11 +201,9 @@ class RefereePhase:
 
 def open_autoencoder(recipe: Recipe, device: torch.device) -> AutoencoderKL | None:
     """That of ``model.vae``, if any; raises :class:`UserError` where there is none."""
-    folder = recipe.model.vae
-    if folder is None:
+    if recipe.model.vae is None:
         return None
-    if not (folder / "config.json").is_file():
-        raise UserError(f"model.vae: no autoencoder in {folder}; give the vae folder of a trained model")
+    folder = checked_vae(recipe.model.vae)
     half = device.type == "cuda" or recipe.train.precision == "bf16"
     vae = AutoencoderKL.from_pretrained(
         folder, local_files_only=True, torch_dtype=torch.bfloat16 if half else torch.float32

@@ -19,6 +19,7 @@ from dysenvdm.stage.referee_maps import labels_of
 from dysenvdm.training import run
 from dysenvdm.training.autoencoder import to_images
 from dysenvdm.training.degradations import blurred, noised, rescaled, round_trip, tinted
+from dysenvdm.training.dry_run import dry_run
 from dysenvdm.training.recipe import load_recipe
 from dysenvdm.training.referee import RefereePhase, degraded, seen_through, to_pixels
 from dysenvdm.training.referee_corpus import behind
@@ -73,6 +74,11 @@ def test_a_recipe_makes_a_referee(tmp_path: Path) -> None:
 def test_mistakes_are_named(tmp_path: Path, change: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
         run(recipe_file(tmp_path), [change])
+
+
+def test_a_dry_run_names_the_key_too(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"model\.vae: no autoencoder in absent"):
+        dry_run(recipe_file(tmp_path), ["model.vae=absent"], ranks=1, gpu_memory=80, tflops=None)
 
 
 def test_without_faults_clips_stay_as_they_are(videos: torch.Tensor) -> None:
