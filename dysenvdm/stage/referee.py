@@ -227,7 +227,7 @@ class Referee(nn.Module):
         (folder / "model.safetensors").chmod(0o644)
         (folder / "config.json").write_text(self.config.model_dump_json(indent=1) + "\n", encoding="utf-8")
         millions = sum(p.numel() for p in self.parameters()) / 1e6
-        (folder / "README.md").write_text(_CARD.format(name=folder.name, source=source, millions=millions), "utf-8")
+        (folder / "README.md").write_text(_CARD.format(source=source, millions=millions), "utf-8")
         if accuracy is not None:
             accuracy.save(folder)
         write_manifest(folder, source=source, licence="Apache-2.0")
@@ -264,8 +264,8 @@ def referee_config(folder: Path) -> RefereeConfig:
     return config
 
 
-_CARD = """# {name}
-The referee of the Stage world: says who does what in which frame of a 64x64 clip. {millions:.2f} M parameters, 16-bit.
+_CARD = """# The referee of the Stage world
+Says who does what in which frame of a 64x64 clip. {millions:.2f} M parameters, 16-bit.
 
 Made by {source}, on drawn clips, whole and degraded. How often it is right, on held-out clips and on degraded
 ones, says `python -m benchmarks.referee`. It knows nothing but the words in `config.json`. Licence: Apache-2.0.

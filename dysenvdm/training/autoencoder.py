@@ -156,7 +156,7 @@ class AutoencoderPhase:
         pixels = ((rows.float().clamp(-1, 1) + 1) * 127.5).round().byte().cpu().numpy()
         return Image.fromarray(pixels).resize((pixels.shape[1] * 3, pixels.shape[0] * 3), Image.Resampling.NEAREST)
 
-    def export(self, folder: Path) -> None:
+    def export(self, folder: Path, steps: int) -> None:  # noqa: ARG002  (diffusers says nothing of training)
         """Save in diffusers layout, with ``scaling_factor`` set so that scaled latents have unit variance."""
         images = to_images(self.held_out).to(self.device, self.vae.dtype)
         spread = torch.cat([self.vae.encode(part).latent_dist.mean.float() for part in images.split(32)]).std().item()

@@ -331,13 +331,13 @@ class DenoiserPhase:
         dsgs = (self.source.told(clip).dsg for clip in clips)
         return sorted({label.lower() for dsg in dsgs for label in labels_of(dsg)})
 
-    def export(self, folder: Path) -> None:
+    def export(self, folder: Path, steps: int) -> None:
         """Save the whole pipeline in ``export_dtype``, and with the labels that it was trained on; or the LoRA alone.
 
         Parts that were frozen are the files of the model that the run started from.
         """
         recipe = self.recipe
-        source = f"recipe {recipe.name}, {recipe.train.steps} steps"
+        source = f"recipe {recipe.name}, {steps} steps"
         if recipe.lora:
             from dysenvdm.training.lora import save_lora
 

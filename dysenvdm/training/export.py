@@ -44,7 +44,7 @@ def export_run(
         phase.export_dtype = DTYPES[dtype]
     load_weights(phase.module, raw_weights(chosen) if raw else chosen.average(), chosen)
     with disk_trouble(target), torch.no_grad(), folder_written_whole(target) as fresh:
-        phase.export(fresh)
+        phase.export(fresh, chosen.step)
         refuse_pickles(fresh)
     return chosen
 

@@ -75,7 +75,8 @@ class Phase(Protocol):
 
     def sheet(self) -> Any: ...
 
-    def export(self, folder: Path) -> None: ...
+    def export(self, folder: Path, steps: int) -> None:
+        """Write what the run is for, of weights that have learnt for ``steps``."""
 
 
 def build_phase(recipe: Recipe, device: torch.device) -> Phase:
@@ -310,7 +311,7 @@ class Trainer:
         self.engine.eval()
         with without_hooks(self.engine), self.ema.applied(self.phase.module, in_fp32=True):
             if self.rank == 0:
-                self.phase.export(folder)
+                self.phase.export(folder, self.step)
             dist.barrier()
 
     @contextmanager

@@ -191,11 +191,11 @@ class RefereePhase:
         rows = rearrange(shown, "b f c h w -> 1 c (b h) (f w)")
         return Image.fromarray(to_pixels(rows)[0])
 
-    def export(self, folder: Path) -> None:
+    def export(self, folder: Path, steps: int) -> None:
         """Save the referee, with how often it is right on as many held-out clips as validation has, other ones."""
         recipe, data = self.recipe, self.recipe.data
         found = measured(self.referee, self.vae, data.validation_clips, frames=data.frames, size=data.size)
-        source = f"recipe {recipe.name}, {recipe.train.steps} steps of {recipe.train.batch_size}"
+        source = f"recipe {recipe.name}, {steps} steps"
         self.referee.save(folder, source=source, accuracy=noted(found))
 
 

@@ -1,5 +1,6 @@
 """``dysenvdm export``: pipelines that generate, and errors in one line."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from safetensors.torch import load_file
 
 from dysenvdm.backbones import build_vae
 from dysenvdm.cli.main import main
-from dysenvdm.models import verify
+from dysenvdm.models import MANIFEST, verify
 from dysenvdm.pipeline import DysenVDMPipeline
 from dysenvdm.training import run
 from dysenvdm.training.denoiser import DenoiserPhase
@@ -64,6 +65,7 @@ def test_a_killed_denoiser_run_gives_a_pipeline_that_generates(
     assert exported(killed, "-o", exact, "--dtype", "fp32") == 0
     assert {path.suffix for path in folder.rglob("*") if path.is_file()} <= {".safetensors", ".json", ".txt", ".md"}
     verify(folder)
+    assert json.loads((folder / MANIFEST).read_text())["source"].endswith(", 2 steps")  # that it has learnt
     for model in (folder, exact):
         pipeline = DysenVDMPipeline.from_pretrained(model)
         video = pipeline(["a girl walks"], None, num_frames=8, num_inference_steps=1, seeds=[0])[0]

@@ -78,7 +78,7 @@ def test_of_a_frozen_backbone_only_the_scene_adapter_learns(
     learn(phase)
     assert all(torch.equal(value, frozen[name]) for name, value in phase.unet.state_dict().items())
     assert any(not torch.equal(value, learning[name]) for name, value in phase.scene_adapter.state_dict().items())
-    phase.export(tmp_path / "model")
+    phase.export(tmp_path / "model", 0)
     assert (tmp_path / "model/unet" / WEIGHTS).read_bytes() == (backbone_model / "unet" / WEIGHTS).read_bytes()
     exported = DysenVDMPipeline.from_pretrained(tmp_path / "model")
     assert (
@@ -149,7 +149,7 @@ def test_a_trained_lora_is_what_generate_merges(pipeline: DysenVDMPipeline, tmp_
     before = state(phase.unet)
     learn(phase, 3)
     assert all(torch.equal(v, before[n]) for n, v in phase.unet.state_dict().items() if "lora_" not in n)
-    phase.export(tmp_path / "lora")
+    phase.export(tmp_path / "lora", 3)
 
     fresh = DysenVDMPipeline.from_pretrained(init)
     asked: dict[str, Any] = {"num_frames": 8, "num_inference_steps": 2, "seeds": [0]}
@@ -216,7 +216,7 @@ def test_a_model_to_start_from_is_looked_for_before_anything_is_built(tmp_path: 
 def test_the_exported_scene_adapter_of_a_backbone_is_read_back(
     scene_adapter_phase: DenoiserPhase, tmp_path: Path
 ) -> None:
-    scene_adapter_phase.export(tmp_path / "model")
+    scene_adapter_phase.export(tmp_path / "model", 0)
     weights = load_file(tmp_path / "model/scene_adapter" / WEIGHTS)
     assert weights.keys() == scene_adapter_phase.scene_adapter.state_dict().keys()
 
