@@ -10,6 +10,7 @@ from typing import Any, Literal
 from dysenvdm import models
 from planners.dsg import UserError
 
+Precision = Literal["fp32", "fp16", "bf16"]
 SceneMode = Literal["aligned", "broadcast", "none", "shuffled"]
 """``aligned``: a frame sees its tick. ``broadcast``: every frame sees all ticks (the paper's code). ``none``: it sees
 the empty scene. ``shuffled``: it sees another tick's, in an order that depends on the number of ticks only."""

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from dysenvdm.cli.console import out, progress_bars, say
+from dysenvdm.model_facts import Precision
 from planners.dsg import UserError
 
 app = typer.Typer(add_completion=False)
@@ -41,6 +42,7 @@ def compare(
         str | None, typer.Option(help="Judges the videos: a referee's name or folder; 'none' leaves it out.")
     ] = None,
     device: Annotated[str, typer.Option(help="Where videos are made: auto, cpu or cuda.")] = "auto",
+    dtype: Annotated[Precision, typer.Option(help="Precision of the video model.")] = "fp32",
     price: Annotated[
         list[str] | None,
         typer.Option(metavar="PLANNER=IN/OUT", help="What a million tokens asked and answered cost with a planner."),
@@ -50,9 +52,9 @@ def compare(
 
     Everything found is kept in the folder: the same command goes on where an earlier one was stopped.
     """
-    if no_videos and (model or steps or referee or seeds != 1):
+    if no_videos and (model or steps or referee or seeds != 1 or dtype != "fp32"):
         raise UserError(
-            "--no-videos: takes no options of videos (--model, --seeds, --steps, --referee); leave them out"
+            "--no-videos: takes no options of videos (--model, --seeds, --steps, --dtype, --referee); leave them out"
         )
     from dysenvdm.models import DEFAULT_MODEL, locate
     from dysenvdm.studies.comparison import Comparison, VideoOptions, run
@@ -60,7 +62,7 @@ def compare(
     videos = None
     if not no_videos:
         locate(model or DEFAULT_MODEL)
-        videos = VideoOptions(model or DEFAULT_MODEL, seeds, steps, device, _referee(referee))
+        videos = VideoOptions(model or DEFAULT_MODEL, seeds, steps, device, _referee(referee), dtype=dtype)
     comparison = Comparison(prompts, planner, ticks, seed, price or (), videos)
     with progress_bars(remaining=True) as bars:
         tasks: dict[str, object] = {}

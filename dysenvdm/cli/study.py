@@ -15,6 +15,7 @@ from rich.table import Table
 from dysenvdm.cli.console import out, progress_bars, say
 from dysenvdm.cli.planning import read_batch
 from dysenvdm.files import check_parent, written_whole
+from dysenvdm.model_facts import Precision
 
 app = typer.Typer(add_completion=False, help="Ask human raters, and the open questions of the paper.")
 
@@ -128,6 +129,7 @@ def run_study(
     steps: Annotated[int | None, typer.Option(min=1, max=1000, help="Denoising steps; else the model's usual.")] = None,
     seeds: Annotated[int | None, typer.Option(min=1, max=100, help="Videos of every plan; else the recipe's.")] = None,
     device: Annotated[str, typer.Option(help="Where videos are made: auto, cpu or cuda.")] = "auto",
+    dtype: Annotated[Precision, typer.Option(help="Precision of the video model.")] = "fp32",
     training: Annotated[
         str | None, typer.Option(metavar="RECIPE", help="Trains this study's own models, instead of its recipe's.")
     ] = None,
@@ -152,7 +154,7 @@ def run_study(
         check_parent(docs)
     videos = None
     if not no_videos:
-        videos = VideoOptions(model or DEFAULT_MODEL, seeds or recipe.seeds, steps, device, referee)
+        videos = VideoOptions(model or DEFAULT_MODEL, seeds or recipe.seeds, steps, device, referee, dtype=dtype)
     with progress_bars(remaining=True) as bars:
         task = bars.add_task(name, total=None)
         done = run(
@@ -180,7 +182,7 @@ def run_study(
 def _command(context: typer.Context, study: str, planner: list[str] | None) -> str:
     """The command as it was given, defaults and the places of files left out, for whoever reads the results."""
     told = ["dysenvdm study run", study, *(f"--planner {one}" for one in planner or ())]
-    for name in ("limit", "no_videos", "model", "referee", "steps", "seeds", "training", "docs"):
+    for name in ("limit", "no_videos", "model", "referee", "steps", "seeds", "dtype", "training", "docs"):
         value = context.params[name]
         default = next(each.default for each in context.command.params if each.name == name)
         if value != default:

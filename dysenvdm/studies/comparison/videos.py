@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from dysenvdm.files import disk_trouble, sha256
 from dysenvdm.generation.loading import Weights, hashes, used_models
 from dysenvdm.generation.recipe import Origin, Settings, recipe, versions
-from dysenvdm.model_facts import ModelFacts, SceneMode, Scheduler, facts, usual
+from dysenvdm.model_facts import ModelFacts, Precision, SceneMode, Scheduler, facts, usual
 from dysenvdm.models import locate
 from dysenvdm.stage import STAGE_VERSION, StageClip
 from dysenvdm.stage.faithfulness import Faithfulness, added, faithfulness
@@ -36,7 +36,7 @@ SEED_STEP = 10_000
 @dataclass(frozen=True)
 class VideoOptions:
     """``seeds`` videos are made of every scene graph; ``referee`` None leaves out what it would say; ``scheduler`` and
-    ``scene_mode`` None are the model's own."""
+    ``scene_mode`` None are the model's own; ``dtype`` is the precision of its networks."""
 
     model: str
     seeds: int = 1
@@ -45,6 +45,7 @@ class VideoOptions:
     referee: str | None = None
     scheduler: Scheduler | None = None
     scene_mode: SceneMode | None = None
+    dtype: Precision = "fp32"
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ class Studio:
         self.settings = Settings(
             model=options.model, planner=None, negative_prompt="", steps=options.steps or own.steps,
             scheduler=options.scheduler, scene_mode=options.scene_mode, guidance=own.guidance,
-            scene_guidance=own.guidance, frames=own.frames, fps=own.fps, scale=1, ticks=ticks,
+            scene_guidance=own.guidance, frames=own.frames, fps=own.fps, scale=1, ticks=ticks, dtype=options.dtype,
         )  # fmt: skip
         self.weights: Weights = hashes(used_models(options.model))
         self._readings: dict[str, Reading] = {}
@@ -111,10 +112,10 @@ class Studio:
     @cached_property
     def pipe(self) -> DysenVDMPipeline:
         """The video model; raises :class:`UserError` where it cannot be used."""
-        from dysenvdm.generation.placement import place
+        from dysenvdm.generation.placement import checked_dtype, place
         from dysenvdm.pipeline import DysenVDMPipeline
 
-        pipe = DysenVDMPipeline.from_pretrained(locate(self.options.model))
+        pipe = DysenVDMPipeline.from_pretrained(locate(self.options.model), dtype=checked_dtype(self.options.dtype))
         pipe.set_progress_bar_config(disable=True)
         place(pipe, self.device)
         return pipe

@@ -144,7 +144,8 @@ def settings_line(results: Mapping[str, Any]) -> str:
     if videos:
         made = videos["settings"]
         judge = f"judged by {videos['referee']}" if videos["referee"] else "no referee"
-        parts.append(f"videos per plan: {videos['seeds']}, by {made['model']}, {made['steps']} steps, {judge}")
+        how = f"{made['steps']} steps in {made['dtype']}"
+        parts.append(f"videos per plan: {videos['seeds']}, by {made['model']}, {how}, {judge}")
     here = f"dysenvdm {results['versions']['dysenvdm']}, {machine['cpus']} CPU cores, {machine['gpu'] or 'no GPU'}"
     sentences = ["; ".join(parts), "95 % bootstrap intervals over prompts", here]
     if videos and videos["referee_accuracy"]:

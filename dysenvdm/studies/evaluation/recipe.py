@@ -11,6 +11,7 @@ from dysenvdm.data.section import DataSection, Section, StageSource
 from dysenvdm.metrics import find
 from dysenvdm.metrics.contract import Settings
 from dysenvdm.metrics.registry import least_items, settings_of
+from dysenvdm.model_facts import Precision
 from dysenvdm.stage.compositions import SPLITS, wanted_counts
 from dysenvdm.studies.plan_metrics import register_plan_metrics
 from dysenvdm.training.recipe import read_recipe, validated
@@ -32,7 +33,7 @@ class VideoSection(Section):
     guidance: float | None = Field(None, ge=0)
     scheduler: str | None = None
     scene_mode: str | None = None
-    dtype: Literal["fp32", "bf16", "fp16"] = "fp32"
+    dtype: Precision = "fp32"
     seed: int = Field(0, ge=0)
     batch: int = Field(4, ge=1)
 

@@ -97,6 +97,7 @@ def _settings(recipe: StudyRecipe, captions: int, videos: VideoOptions | None) -
         settings |= {
             "videos a plan": videos.seeds,
             "steps": videos.steps or "usual",
+            "precision": videos.dtype,
             report.DEVICE: "CPU" if device == "cpu" else device,
             report.VERSIONS: versions(),
         }

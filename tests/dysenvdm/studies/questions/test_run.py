@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,14 @@ def test_videos_have_floor_and_ceiling_and_are_as_long_as_their_clips(tmp_path: 
     assert found["settings"]["device"] == "CPU"
     assert found["settings"]["versions"]["torch"] == torch.__version__
     assert f"Videos made on a CPU with dysenvdm {__version__} " in table
+
+
+def test_the_precision_of_videos_is_said(tmp_path: Path, videos: VideoOptions) -> None:
+    given = EVENTS | {"n": 1, "levels": [1]}
+    found = [study(tmp_path / "x", given, videos=replace(videos, dtype=dtype)) for dtype in ("fp32", "bf16")]
+    assert [one["settings"]["precision"] for one in found] == ["fp32", "bf16"]
+    assert "precision bf16" in (tmp_path / "x" / "table.md").read_text()
+    assert len(list((tmp_path / "x" / "videos").glob("*.mp4"))) == 3  # one drawn, and one of either precision
 
 
 VARIANTS = {
