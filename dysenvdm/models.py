@@ -163,7 +163,12 @@ def read_manifest(path: Path) -> dict[str, Any]:
 
 
 def write_manifest(path: Path, *, source: str, licence: str) -> None:
-    """Record source, licence, date and the SHA-256 of every file of a model folder, as the last step of making it."""
+    """Record source, licence, date and the SHA-256 of every file of a model folder, as the last step of making it.
+
+    All may read the files then: safetensors writes weights for their owner alone, and whoever serves is somebody else.
+    """
+    for file in _files(path):
+        file.chmod(0o644)
     files = {
         str(file.relative_to(path)): {"sha256": sha256(file), "bytes": file.stat().st_size}
         for file in _files(path)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from dysenvdm.backbones import build_vae
 from dysenvdm.data.samples import Sample
-from dysenvdm.models import locate
+from dysenvdm.models import locate, write_manifest
 from dysenvdm.training.caching import Caching, launched_ranks
 from dysenvdm.training.networks import WEIGHTS, read_config
 from dysenvdm.training.recipe import Recipe
@@ -118,7 +118,7 @@ class AutoencoderPhase:
     export_dtype = torch.float32
 
     def __init__(self, recipe: Recipe, device: torch.device) -> None:
-        self.seed, self.device = recipe.seed, device
+        self.recipe, self.device = recipe, device
         self.vae = open_vae(recipe).to(device)
         self.module = AutoencoderLoss(self.vae, recipe.loss)
         prepared = Caching(recipe, launched_ranks()).prepare(None)
@@ -130,7 +130,7 @@ class AutoencoderPhase:
         stills, noises = [], []
         factor = 2 ** (len(self.vae.config.block_out_channels) - 1)
         for sample in samples:
-            rng = np.random.default_rng((self.seed, sample.draw, 1))
+            rng = np.random.default_rng((self.recipe.seed, sample.draw, 1))
             chosen = sample.pixels[rng.choice(len(sample.pixels), min(STILLS, len(sample.pixels)), replace=False)]
             stills.append(torch.from_numpy(chosen))
             shape = (len(chosen), self.vae.config.latent_channels, chosen.shape[1] // factor, chosen.shape[2] // factor)
@@ -156,10 +156,11 @@ class AutoencoderPhase:
         pixels = ((rows.float().clamp(-1, 1) + 1) * 127.5).round().byte().cpu().numpy()
         return Image.fromarray(pixels).resize((pixels.shape[1] * 3, pixels.shape[0] * 3), Image.Resampling.NEAREST)
 
-    def export(self, folder: Path, steps: int) -> None:  # noqa: ARG002  (diffusers says nothing of training)
+    def export(self, folder: Path, steps: int) -> None:
         """Save in diffusers layout, with ``scaling_factor`` set so that scaled latents have unit variance."""
         images = to_images(self.held_out).to(self.device, self.vae.dtype)
         spread = torch.cat([self.vae.encode(part).latent_dist.mean.float() for part in images.split(32)]).std().item()
         self.vae.register_to_config(scaling_factor=1 / spread)
         nn.Module.to(self.vae, self.export_dtype)  # diffusers' own warns of nothing
         self.vae.save_pretrained(folder, safe_serialization=True)
+        write_manifest(folder, source=f"recipe {self.recipe.name}, {steps} steps", licence="Apache-2.0")

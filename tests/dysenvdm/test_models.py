@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import stat
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -253,3 +254,13 @@ def write_tiny_gguf(file: Path) -> np.ndarray:
     writer.write_tensors_to_file()
     writer.close()
     return embedding
+
+
+def test_a_model_folder_can_be_read_by_whoever_serves_it(tmp_path: Path) -> None:
+    (tmp_path / "vae").mkdir()
+    weights = tmp_path / "vae" / "model.safetensors"
+    weights.write_bytes(b"weights")
+    weights.chmod(0o600)  # as safetensors leaves them
+    models.write_manifest(tmp_path, source="test", licence="none")
+    assert stat.S_IMODE(weights.stat().st_mode) == 0o644
+    assert models.verify(tmp_path)

@@ -343,8 +343,8 @@ def test_what_cannot_be_exported_is_said(cut: Path, tmp_path: Path) -> None:
 def test_a_pickle_never_leaves_a_run(cut: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     export = autoencoder.AutoencoderPhase.export
 
-    def careless(self: autoencoder.AutoencoderPhase, folder: Path) -> None:
-        export(self, folder)
+    def careless(self: autoencoder.AutoencoderPhase, folder: Path, steps: int) -> None:
+        export(self, folder, steps)
         torch.save({"step": 3}, folder / "extra.pt")
 
     monkeypatch.setattr(autoencoder.AutoencoderPhase, "export", careless)
