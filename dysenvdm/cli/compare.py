@@ -61,8 +61,11 @@ def compare(
 
     videos = None
     if not no_videos:
-        locate(model or DEFAULT_MODEL)
-        videos = VideoOptions(model or DEFAULT_MODEL, seeds, steps, device, _referee(referee), dtype=dtype)
+        model, judge = model or DEFAULT_MODEL, None if referee == "none" else referee or "stage-referee"
+        for name in (model, judge):
+            if name is not None:
+                locate(name)
+        videos = VideoOptions(model, seeds, steps, device, judge, dtype=dtype)
     comparison = Comparison(prompts, planner, ticks, seed, price or (), videos)
     with progress_bars(remaining=True) as bars:
         tasks: dict[str, object] = {}
@@ -75,19 +78,3 @@ def compare(
         run(comparison, output, on_progress)
     out.print((output / "results.md").read_text(encoding="utf-8"), markup=False, soft_wrap=True)
     say(f"wrote {output / 'report.html'}, results.json, results.csv and results.md beside it")
-
-
-def _referee(name: str | None) -> str | None:
-    """The referee to ask, None for none: one that nobody named may be missing, which is said."""
-    from dysenvdm.models import locate
-
-    if name == "none":
-        return None
-    try:
-        locate(name or "stage-referee")
-    except UserError as error:
-        if name is not None:
-            raise
-        say(f"warning: no faithfulness of videos: {error}", "yellow")
-        return None
-    return name or "stage-referee"

@@ -58,7 +58,7 @@ REFEREE = Weights(
     "a referee's folder, as recipes/stage/referee.yaml trains it and dysenvdm export writes it",
     "dysenvdm",
     "Apache-2.0",
-    "run: dysenvdm models import stage-referee --from FOLDER; " + _BUNDLE.format(name="stage-referee"),
+    "it ships with dysenvdm; install that anew, or name a referee's folder by the setting 'referee'",
     setting="referee",
 )
 

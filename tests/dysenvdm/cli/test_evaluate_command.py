@@ -8,11 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from dysenvdm.files import sha256
+from dysenvdm.models import CHECKPOINTS
 from dysenvdm.stage import sample
-from dysenvdm.stage.referee import REFEREES, Referee
 from dysenvdm.video import write_mp4
 
 
@@ -41,8 +40,6 @@ def folders(tmp_path: Path) -> tuple[Path, Path]:
 
 def test_a_folder_against_gold_renders(run, folders: tuple[Path, Path], tmp_path: Path) -> None:
     mine, gold = folders
-    torch.manual_seed(0)
-    Referee(REFEREES["micro"]).save(tmp_path / "home" / "models" / "stage-referee", source="random weights")
     done = run(
         "evaluate", "--videos", mine, "--reference", gold, "-o", tmp_path / "out", "--metric", "faithfulness",
         "--metric", "fvd-stage", "--metric", "motion", "--metric", "is", "--set", "is.clips=3",
@@ -116,10 +113,8 @@ def test_sides_that_differ_are_named_and_resampled_only_on_request(
     assert "4.mp4: cannot be read as a video" in run(*measured).err
 
 
-def test_the_list_says_what_is_there(run, tmp_path: Path) -> None:
-    torch.manual_seed(0)
-    referee = tmp_path / "home" / "models" / "stage-referee"
-    Referee(REFEREES["micro"]).save(referee, source="random weights")
+def test_the_list_says_what_is_there(run) -> None:
+    referee = CHECKPOINTS / "stage-referee"
     out = run("evaluate", "--metrics").out
     lines = {line.split()[0]: line for line in out.splitlines() if line and not line.startswith(" ")}
     assert {"fvd", "kvd", "is", "fid", "clipsim", "faithfulness", "fvd-stage", "motion", "plan", "trirec"} <= set(lines)
