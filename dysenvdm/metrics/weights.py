@@ -58,7 +58,7 @@ REFEREE = Weights(
     "a referee's folder, as recipes/stage/referee.yaml trains it and dysenvdm export writes it",
     "dysenvdm",
     "Apache-2.0",
-    "it ships with dysenvdm; install that anew, or name a referee's folder by the setting 'referee'",
+    "name a referee's folder by the setting 'referee', or leave that out: stage-referee ships with dysenvdm",
     setting="referee",
 )
 
