@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -23,8 +24,10 @@ from dysenvdm.pipeline import DysenVDMPipeline
 from dysenvdm.stage.referee import REFEREES, Referee
 from dysenvdm.studies.comparison.contestants import Contestant, loaded
 from dysenvdm.studies.comparison.prompts import Asked
-from dysenvdm.studies.comparison.videos import VideoOptions
+from dysenvdm.studies.comparison.store import Store
+from dysenvdm.studies.comparison.videos import Studio, VideoOptions
 from dysenvdm.studies.questions.figures import VIDEO_FIGURES
+from dysenvdm.studies.questions.levels import levels
 from dysenvdm.studies.questions.recipe import StudyRecipe
 from dysenvdm.studies.questions.run import run
 from planners.contracts import Planner
@@ -109,6 +112,18 @@ def test_videos_have_floor_and_ceiling_and_are_as_long_as_their_clips(tmp_path: 
     assert found["settings"]["device"] == "CPU"
     assert found["settings"]["versions"]["torch"] == torch.__version__
     assert f"Videos made on a CPU with dysenvdm {__version__} " in table
+
+
+def test_levels_have_drawn_clips_of_their_own(tmp_path: Path, videos: VideoOptions) -> None:
+    from dysenvdm.video import read_mp4
+
+    recipe = StudyRecipe.model_validate(EVENTS | {"levels": [1, 2], "n": 1})
+    studio = Studio(Store(tmp_path), videos, ticks=8, seed=0)
+    one, two = (level.asked[0].clip for level in levels(recipe, None))
+    assert one.seed == two.seed  # of one number, but with one event and with two
+    for clip in (one, two, one):
+        shown = read_mp4(tmp_path / studio.drawn(clip).file)
+        assert np.abs(shown.astype(int) - clip.render()).mean() < 5
 
 
 def test_the_precision_of_videos_is_said(tmp_path: Path, videos: VideoOptions) -> None:
