@@ -224,7 +224,6 @@ class Referee(nn.Module):
         folder.mkdir(parents=True, exist_ok=True)
         weights = {name: value.detach().half().cpu().contiguous() for name, value in self.state_dict().items()}
         save_file(weights, folder / "model.safetensors")
-        (folder / "model.safetensors").chmod(0o644)
         (folder / "config.json").write_text(self.config.model_dump_json(indent=1) + "\n", encoding="utf-8")
         millions = sum(p.numel() for p in self.parameters()) / 1e6
         (folder / "README.md").write_text(_CARD.format(source=source, millions=millions), "utf-8")

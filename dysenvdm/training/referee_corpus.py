@@ -33,7 +33,7 @@ Spoil = Callable[[int, Tensor], Tensor]
 
 
 class DrawnClips(Dataset[dict[str, Any]]):
-    """Stage clips from the first on, as arrays: ``video`` (f h w 3) uint8 and their labels."""
+    """Stage clips of these numbers, as arrays: ``video`` (f h w 3) uint8 and their labels."""
 
     def __init__(self, clips: Sequence[int], frames: int, size: int) -> None:
         self.clips, self.frames, self.size = clips, frames, size
