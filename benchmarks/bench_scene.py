@@ -1,8 +1,10 @@
 """What the scene costs: a denoising step with RGTrm and scene attention over the same UNet's step without, in pairs;
-and over the same step with keys and values that are computed anew instead of once per video.
+over the same step with keys and values that are computed anew instead of once per video; and in bfloat16.
 """
 
 from __future__ import annotations
+
+from copy import deepcopy
 
 from benchmarks.rows import Row, paired_ratios, seconds
 
@@ -29,6 +31,9 @@ def _rows(size: str) -> list[Row]:
     scene = SceneTensors.from_dsgs([sample(3).dsg] * 2, lambda labels: normalize(torch.randn(len(labels), 384), dim=-1))
     latents, text, time = torch.randn(2, 4, 16, 16, 16), torch.randn(2, 64, 384), torch.tensor(500)
 
+    half = torch.bfloat16
+    half_unet, half_adapter = deepcopy(unet).to(half), deepcopy(adapter).to(half)
+
     @torch.no_grad()
     def plain() -> None:
         unet(latents, time, encoder_hidden_states=text)
@@ -39,6 +44,7 @@ def _rows(size: str) -> list[Row]:
 
     with torch.no_grad():
         keys_values = adapter.keys_values(adapter.encode(scene, 16))
+        half_keys_values = half_adapter.keys_values(half_adapter.encode(scene.to(dtype=half), 16))
 
     def with_scene() -> None:
         with adapter.attached(unet, keys_values):
@@ -50,11 +56,17 @@ def _rows(size: str) -> list[Row]:
         with adapter.attached(unet, anew):
             plain()
 
+    @torch.no_grad()
+    def in_half() -> None:
+        with half_adapter.attached(half_unet, half_keys_values):
+            half_unet(latents.to(half), time, encoder_hidden_states=text.to(half))
+
     steps = paired_ratios(with_scene, plain, PAIRS)
     step, video = seconds(plain), seconds(once_per_video)
     share = video / STEPS / step
     return [
         Row(f"{size}: step with scene / without", "", tuple(ratio + share for ratio in steps), 1.10),
         Row(f"{size}: step without cached keys and values / with", "", paired_ratios(without_cache, with_scene, PAIRS)),
+        Row(f"{size}: step in bfloat16 / in float32", "", paired_ratios(in_half, with_scene, PAIRS)),
         Row(f"{size}: RGTrm, keys and values, once per video", "s", (video,)),
     ]

@@ -41,8 +41,10 @@ FIRST_TRIES = 4
 """So often an endpoint is tried that never answered: it may be starting, but more likely it is not there."""
 RETRIED = frozenset((408, 409, 429))
 """HTTP statuses that another try may mend, beside 500 and above."""
-ONE_QUESTION = frozenset((400, 413, 422))
+ONE_QUESTION = frozenset((400, 413, 422, 500))
 """HTTP statuses that may be about one question alone."""
+FAILURES = 5
+"""So often in a row a question is answered with 500 before the canary is asked whether that is about this question."""
 LIMITS = frozenset(("max_tokens", "max_completion_tokens"))
 """What servers call the reply's length: the first name is the common one, OpenAI's thinking models take the second."""
 PARAMETERS = LIMITS | {"temperature", "seed"}
@@ -110,8 +112,9 @@ class OpenAIEngine:
     def generate(self, requests: Sequence[Request]) -> list[Reply]:
         """Answer all requests, ``concurrency`` at a time and in order; the first call sends the canary ahead.
 
-        A question that the server does not take, though it still takes the canary, is "refused". Raises
-        :class:`UserError` naming the endpoint where it is down, takes nothing, or answers with what is no reply.
+        A question that the server does not take, or fails at again and again, though it still takes the canary, is
+        "refused". Raises :class:`UserError` naming the endpoint where it is down, takes nothing, or answers with what
+        is no reply.
         """
         self._open()
         began = time.perf_counter()
@@ -159,15 +162,21 @@ class OpenAIEngine:
     # -- one question ----------------------------------------------------------------------------------------------
 
     def _answer(self, request: Request, stop: threading.Event) -> Reply:
+        failures = 0 if request is CANARY else FAILURES
+        doubted = False
         while True:  # each round leaves out something more
             unnamed = LIMITS - {self._limit}
             sent = {"model": self.model, **body(request, self._refused | unnamed, self.thinking_tokens)}
             try:
-                raw = self._patiently(partial(self._create, sent), stop)
+                raw = self._patiently(partial(self._create, sent), stop, failures)
                 break
             except openai.APIStatusError as error:
-                if not self._learn(error, sent):
+                if self._learn(error, sent):
+                    continue
+                if error.status_code != 500 or doubted:
                     return self._unanswered(request, error)
+                doubted = True  # the server may have been in trouble itself: when it is well, once more
+                canary(self)
         completion = self._parsed(Completion, raw, "a chat completion")
         message, reason = completion.choices[0].message, completion.choices[0].finish_reason
         usage = completion.usage or Usage()
@@ -239,13 +248,14 @@ class OpenAIEngine:
 
     # -- trying again, and giving up -------------------------------------------------------------------------------
 
-    def _patiently(self, send: Callable[[float], T], stop: threading.Event | None = None) -> T:
+    def _patiently(self, send: Callable[[float], T], stop: threading.Event | None = None, failures: int = 0) -> T:
         """What ``send(seconds)`` gives, tried again within the budget where that may help.
 
-        Raises :class:`UserError` when the budget is spent, and openai.APIStatusError for what no other try mends.
+        Raises :class:`UserError` when the budget is spent, and openai.APIStatusError for what no other try mends, or
+        after so many ``failures`` (500) in a row unless that is 0.
         """
         deadline = self._clock() + self.budget
-        tries = 0
+        tries = failed = 0
         while True:
             tries += 1
             asked = 0.0
@@ -258,7 +268,8 @@ class OpenAIEngine:
             except openai.APIStatusError as error:
                 self._reached = True
                 hopeful = error.status_code in RETRIED or error.status_code >= 500
-                if not hopeful or _is_about_money(error):
+                failed = failed + 1 if error.status_code == 500 else 0
+                if not hopeful or _is_about_money(error) or (failures and failed == failures):
                     raise
                 asked = _retry_after(error.response.headers.get("retry-after", ""))
                 problem = f"{error.status_code}: {self._quoted(_said(error))}"
@@ -302,7 +313,8 @@ class OpenAIEngine:
                 f"too long for {self.model} ({said}{_numbers(error)}); "
                 f"shorten the prompt, or serve the model with a longer context"
             )
-        return f"{error.status_code}, refuses the request ({said})"
+        verb = "fails at" if error.status_code >= 500 else "refuses"
+        return f"{error.status_code}, {verb} the request ({said})"
 
     def _where_to_look(self) -> str:
         """After a 404: the model's name or the address is wrong."""

@@ -23,7 +23,7 @@ from planners.dysen import DysenPlanner
 from planners.engines import Message, Request
 from planners.engines.canary import CANARY, WORDS
 from planners.engines.chat_completions import KEYWORDS, unwrapped, wire_schema
-from planners.engines.openai import FIRST_TRIES, MAX_REPLY_BYTES, OpenAIEngine
+from planners.engines.openai import FAILURES, FIRST_TRIES, MAX_REPLY_BYTES, OpenAIEngine
 
 PROMPTS = [example.prompt for example in demonstrations()]
 KEY = "sk-secret-0123456789"
@@ -296,7 +296,7 @@ def test_429_is_waited_for_as_long_as_it_asks(server, engine, clock) -> None:
     assert 0 < clock.slept[1] <= 1
 
 
-@pytest.mark.parametrize("status", [500, 429])
+@pytest.mark.parametrize("status", [503, 429])
 def test_failing_until_the_budget_is_spent_is_one_line(server, engine, clock, status: int) -> None:
     engine.budget = 90
     server.answer = lambda body: failure(status, "out\nof soup")
@@ -309,6 +309,40 @@ def test_failing_until_the_budget_is_spent_is_one_line(server, engine, clock, st
     assert 60 < sum(clock.slept) <= 90
     assert len(server.bodies) == len(clock.slept) + 1 < 30
     assert all(later < 10.1 for later in clock.slept)
+
+
+def test_a_question_that_the_server_fails_at_is_left_after_some_tries(server, engine, clock) -> None:
+    """A caption in a million breaks a server's parser each time; the run must get past it."""
+    server.answer = lambda body: (
+        failure(500, "parser bug") if "bad" in body["messages"][-1]["content"] else completion('{"answer": "yes"}')
+    )
+    replies = engine.generate([request(text) for text in ("one", "bad", "two")])
+    assert [reply.finish_reason for reply in replies] == ["stop", "refused", "stop"]
+    assert "500, fails at the request (parser bug)" in replies[1].text
+    assert [body["messages"][-1]["content"] for body in server.bodies].count("bad") == 2 * FAILURES
+    assert sum(clock.slept) < 30
+
+
+def test_a_server_in_trouble_is_waited_for_and_the_question_asked_once_more(server, engine, clock) -> None:
+    engine.generate([request()])
+
+    def troubled(well: HTTP) -> Callable[[Body], HTTP]:
+        return lambda body: well if clock.now > 100 else failure(500, "reloading")
+
+    server.answer, server.canary = (
+        troubled(completion('{"answer": "yes"}')),
+        troubled(completion(json.dumps({"answer": WORDS[0]}))),
+    )
+    [reply] = engine.generate([request()])
+    assert (reply.finish_reason, reply.text) == ("stop", '"yes"')
+
+
+def test_a_server_in_trouble_for_too_long_ends_the_batch(server, engine, clock) -> None:
+    engine.generate([request()])
+    server.answer = server.canary = lambda body: failure(500, "out of soup")
+    with pytest.raises(UserError, match=rf"^{server.base_url}: no answer within 300 s .*500: out of soup"):
+        engine.generate([request()])
+    assert 250 < sum(clock.slept) <= 330
 
 
 def test_a_wait_beyond_the_budget_is_not_begun(server, engine, clock) -> None:
