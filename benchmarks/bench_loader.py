@@ -4,9 +4,15 @@ the loader delivers.
     python -m benchmarks.run loader
 
 reads the real clips of ../shared/data (or of $DYSENVDM_SHARED_DATA), without them clips that it makes itself.
-torchcodec is left out where it cannot be imported: its builds are linked against CUDA. Every decoder runs on one
-thread, reads every frame of a file in order, scaled to cover 256 x 256, as RGB in memory. What counts is processor
-time of all threads, so that a busy machine changes little; one after the other, in rounds, so that it meets all alike.
+torchcodec is left out where it cannot be imported: its builds are linked against CUDA and need a torch that is too,
+though no GPU. With FFmpeg's libraries (apt-get install ffmpeg) and an index whose torch is built for CUDA:
+
+    python3 -m venv cuda && cuda/bin/pip install torch==2.13.0 torchcodec decord2 .
+    cuda/bin/python -m benchmarks.run loader
+
+Every decoder runs on one thread, reads every frame of a file in order, scaled to cover 256 x 256, as RGB in memory.
+What counts is processor time of all threads, so that a busy machine changes little; one after the other, in rounds, so
+that it meets all alike.
 """
 
 from __future__ import annotations
@@ -112,8 +118,11 @@ def _decoders(paths: list[Path], what: str) -> list[Row]:
             if number:  # the first round fills the file cache
                 rates[name].append(frames / (time.process_time() - started))
     rows = [Row(f"{name}: frames a second and core, {what}", "", tuple(values)) for name, values in rates.items()]
-    ratios = tuple(ours / theirs for ours, theirs in zip(rates["decord"], rates["PyAV"], strict=True))
-    return [*rows, Row("decord / PyAV", "", ratios)]
+    for name, values in rates.items():
+        if name != "decord":
+            ratios = tuple(ours / theirs for ours, theirs in zip(rates["decord"], values, strict=True))
+            rows.append(Row(f"decord / {name}", "", ratios))
+    return rows
 
 
 def _imports(module: str) -> bool:

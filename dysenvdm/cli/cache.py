@@ -27,6 +27,7 @@ def cache(
     """Make a recipe's caches on this process; on many ranks: deepspeed --module dysenvdm.cli.cache RECIPE."""
     from dysenvdm.studies.scene_planning import CorpusPlanner
     from dysenvdm.training.caching import make_caches
+    from dysenvdm.training.ranks import is_lost_connection, leave, say_who_is_lost
 
     try:
         for line in make_caches(recipe, overrides or [], CorpusPlanner, mends=repair):
@@ -35,6 +36,11 @@ def cache(
         if os.environ.get("RANK", "0") != "0":  # all ranks fail alike, the first says why
             raise typer.Exit(2) from None
         raise
+    except Exception as error:
+        if not is_lost_connection(error):
+            raise
+        say_who_is_lost()
+        leave(1)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,9 @@
 """One recipe on many ranks: ``deepspeed --num_accelerators N --module dysenvdm.training RECIPE [--set K=V]``."""
 
 import argparse
-import os
-import sys
 
 from dysenvdm.training import run
-from dysenvdm.training.ranks import Ended, end_when_told, is_lost_connection, say, say_who_is_lost
+from dysenvdm.training.ranks import Ended, end_when_told, is_lost_connection, leave, say, say_who_is_lost
 from planners.dsg import UserError
 
 
@@ -20,24 +18,17 @@ def main() -> None:
         run(arguments.recipe, arguments.overrides)
     except UserError as error:
         say(str(error))
-        _leave(2)
+        leave(2)
     except KeyboardInterrupt:  # the loop has said what it means
-        _leave(130)
+        leave(130)
     except Ended:
         say_who_is_lost()
-        _leave(1)
+        leave(1)
     except Exception as error:
         if not is_lost_connection(error):
             raise
         say_who_is_lost()
-        _leave(1)
-
-
-def _leave(code: int) -> None:
-    """At once: the libraries' own ends wait for ranks that are gone."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
+        leave(1)
 
 
 if __name__ == "__main__":

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import datetime
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +27,7 @@ from dysenvdm.data.cache.store import Items, Store
 from dysenvdm.data.cache.texts import CachedTexts, captions_of, encoding, listed, listing
 from dysenvdm.data.corpora import Corpus, open_corpus
 from dysenvdm.data.samples import Sample
+from dysenvdm.training.ranks import join_ranks, launched, meet
 from dysenvdm.training.run_folder import clips_of_run, keep_clips
 from planners.dsg import UserError
 
@@ -42,25 +42,18 @@ NOT_CONTENT = {"workers", "cache", "caching", "scenes", "examined", "may_miss"}
 """Keys of a data section that no clip's content follows from."""
 TEXT_TOKENS, PLAN_BYTES = 32, 4096
 """About what a caption has, and what a plan takes."""
-WAITING = datetime.timedelta(days=30)
-"""A rank may take much longer than another to make its shards."""
+MEETINGS = count()
+"""Of this process; all ranks have the same in the same order."""
 DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
 EXAMPLES = 5
 """Reasons of one kind that are said one by one."""
 
 
 def launched_ranks() -> Ranks:
-    """The ranks of this process' group; they wait for each other on the CPU, for as long as it takes."""
+    """The ranks of this process' group; they wait for each other for as long as it takes."""
     if not dist.is_initialized() or dist.get_world_size() == 1:
         return Ranks()
-    group = dist.new_group(backend="gloo", timeout=WAITING)
-
-    def gather(error: str | None) -> str | None:
-        errors: list[Any] = [None] * dist.get_world_size()
-        dist.all_gather_object(errors, error, group=group)
-        return next((said for said in errors if said is not None), None)
-
-    return Ranks(dist.get_rank(), dist.get_world_size(), gather)
+    return Ranks(dist.get_rank(), dist.get_world_size(), lambda error: meet(next(MEETINGS), error))
 
 
 @dataclass
@@ -303,7 +296,6 @@ def make_caches(
     ``planner_of`` brings the planner where scene graphs are planned. Raises :class:`UserError`.
     """
     from dysenvdm.training.frozen import FrozenParts
-    from dysenvdm.training.ranks import join_ranks
     from dysenvdm.training.recipe import load_recipe
 
     recipe = load_recipe(recipe_path, overrides)
@@ -311,8 +303,8 @@ def make_caches(
     if not (recipe.data.cache or planned):
         raise UserError(f"{recipe_path}: nothing to cache; set data.cache to true")
     device = torch.device("cpu")
-    if "RANK" in os.environ or torch.cuda.is_available():
-        _, _, device = join_ranks()
+    if launched() or torch.cuda.is_available():
+        _, _, device = join_ranks(recipe.train.backend, recipe.train.timeout)
     ranks = launched_ranks()
     if recipe.phase == "referee":
         from dysenvdm.training.referee import kept_corpus, open_autoencoder

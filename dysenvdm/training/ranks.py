@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import hashlib
+import json
 import os
 import signal
 import socket
@@ -15,20 +16,27 @@ import sys
 import threading
 import time
 import warnings
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
+import psutil
 import torch
 import torch.distributed as dist
 
 from planners.dsg import UserError
 
+T = TypeVar("T")
 Backend = Literal["auto", "nccl", "gloo"]
 BEAT = 0.5
 """Seconds between two signs of life of a rank."""
 LAST_BEAT = 2.0
 """Seconds that a sign of life may take when the process ends."""
+REACH = 10.0
+"""Seconds that the ranks' store may take for an answer before it counts as gone."""
+SILENCE = 120.0
+"""Seconds without a sign of life after which a rank is not waited for any more."""
 PATIENCE = 30.0
 """Seconds that a rank leaves its node's first one to report what stops both before they have met."""
 _TROUBLE = ("gloo", "NCCL", "Connection closed", "Connection reset", "Broken pipe", "recvVal", "sendBytes")
@@ -59,6 +67,8 @@ def join_ranks(backend: Backend = "auto", timeout: float = 30.0) -> tuple[int, i
         torch.cuda.set_device(local)
     if not dist.is_initialized():
         chosen = ("nccl" if on_gpu else "gloo") if backend == "auto" else backend
+        if chosen == "gloo" and "GLOO_SOCKET_IFNAME" not in os.environ and (device := _way_to_the_first_rank()):
+            os.environ["GLOO_SOCKET_IFNAME"] = device
         try:
             deepspeed.init_distributed(dist_backend=chosen, timeout=timedelta(minutes=timeout), verbose=False)
         except (dist.DistError, TimeoutError, RuntimeError) as error:
@@ -72,11 +82,20 @@ def join_ranks(backend: Backend = "auto", timeout: float = 30.0) -> tuple[int, i
     return dist.get_rank(), dist.get_world_size(), torch.device("cuda", local) if on_gpu else torch.device("cpu")
 
 
+def launched() -> bool:
+    """Whether a launcher, DeepSpeed's or SLURM's, started this process as one of several."""
+    return "RANK" in os.environ or _in_slurm_step()
+
+
+def _in_slurm_step() -> bool:
+    return "SLURM_STEP_ID" in os.environ and int(os.environ.get("SLURM_NTASKS", "1")) > 1
+
+
 def _environment() -> None:
     """``RANK`` and its like where no launcher set them: from a SLURM step, or for a single rank."""
     if "RANK" in os.environ:
         return
-    if "SLURM_STEP_ID" in os.environ and int(os.environ.get("SLURM_NTASKS", "1")) > 1:
+    if _in_slurm_step():
         missing = [name for name in ("MASTER_ADDR", "MASTER_PORT") if name not in os.environ]
         if missing:
             raise UserError(f"{missing[0]} is not set; set it before srun, as recipes/slurm.sbatch does")
@@ -86,6 +105,53 @@ def _environment() -> None:
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])
     os.environ.update(RANK="0", WORLD_SIZE="1", LOCAL_RANK="0", MASTER_ADDR="127.0.0.1", MASTER_PORT=port)
+
+
+def _way_to_the_first_rank() -> str | None:
+    """The network device that leads to MASTER_ADDR, None where that cannot be told.
+
+    gloo asks for the address of the node's own name, which /etc/hosts often gives as one that no other node can reach.
+    """
+    with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect((os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])))  # chooses a route, and sends nothing
+        own = probe.getsockname()[0]
+        for device, addresses in psutil.net_if_addrs().items():
+            if any(address.address == own for address in addresses):
+                return device
+    return None
+
+
+def meet(number: int, word: str | None) -> str | None:
+    """Wait until every rank has come to this meeting; returns the first word that one of them brings.
+
+    They wait for as long as it takes, since one may have hours of work before it, while all give signs of life. Raises
+    torch's DistError where one does not for :data:`SILENCE`.
+    """
+    own, ranks = dist.get_rank(), range(dist.get_world_size())
+    places = [f"meeting/{number}/{rank}" for rank in ranks]
+    _asked(lambda store: store.set(places[own], json.dumps(word)), None)
+
+    def look(store: Any) -> tuple[bool, list[int]]:
+        return store.check(places), [store.add(f"beat/{rank}", 0) for rank in ranks]
+
+    alive = dict.fromkeys(ranks, time.monotonic())
+    counted, pause = [-1 for _ in ranks], 0.01
+    while True:
+        there, counts = _asked(look, (False, counted))
+        if there:
+            break
+        now = time.monotonic()
+        alive |= {rank: now for rank in ranks if counts[rank] != counted[rank]}
+        counted = counts
+        if now - min(alive.values()) > SILENCE:
+            raise dist.DistError("a rank gives no sign of life")
+        time.sleep(pause)
+        pause = min(2 * pause, 2.0)
+    nothing: list[str | None] = []
+    words = _asked(lambda store: [json.loads(store.get(place)) for place in places], nothing)
+    if not words:
+        raise dist.DistError("the first rank is gone")
+    return next((said for said in words if said is not None), None)
 
 
 class Ended(BaseException):
@@ -111,21 +177,24 @@ def is_lost_connection(error: BaseException) -> bool:
 
 def say(error: str) -> None:
     """Print one line to stderr, once for all ranks that say the same, and let the others know that it was said."""
-    store, rank = _store(), int(os.environ.get("RANK", "0"))
-    several = int(os.environ.get("WORLD_SIZE", "1")) > 1
+    met, rank = dist.is_initialized(), int(os.environ.get("RANK", "0"))
+    several, local = int(os.environ.get("WORLD_SIZE", "1")) > 1, int(os.environ.get("LOCAL_RANK", "0"))
     first = True
-    if several and store is not None:
+    if several and met:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # this ends by itself, and soon
-        first = rank == 1  # where the store is gone with rank 0
-        with suppress(RuntimeError):
-            first = store.add(f"said/{hashlib.sha256(error.encode()).hexdigest()}", 1) == 1
+
+        def note(store: Any) -> bool:
+            alone = store.add(f"said/{hashlib.sha256(error.encode()).hexdigest()}", 1) == 1
             store.add("explained", 1)
-    elif several and os.environ.get("LOCAL_RANK", "0") != "0":
+            return alone
+
+        first = _asked(note, rank == 1 or local == 0)  # where the store is gone with rank 0
+    elif several and local:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         time.sleep(PATIENCE)  # the node's first rank says the same, and the launcher ends this one
     if first:
         print(f"error: {_who() + ': ' if several else ''}{error}", file=sys.stderr, flush=True)
-    if store is not None and several and rank == 0 and dist.get_backend() == "gloo":
+    if met and several and rank == 0 and dist.get_backend() == "gloo":
         dist.destroy_process_group()  # which tells the others; the store is this process's: it waits for them to look
         time.sleep(6 * BEAT)
 
@@ -134,21 +203,33 @@ def say_who_is_lost() -> None:
     """After a lost connection: which ranks have ended without saying why. Silent where one has said why."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the launcher's; this ends by itself, and soon
     world = int(os.environ["WORLD_SIZE"])
-    lost = [0]  # whose process is the store
-    with suppress(RuntimeError):
-        store = _store()
+
+    def silent(store: Any) -> list[int] | None:
+        """The ranks without a sign of life; None where one has said why."""
         before = [store.add(f"beat/{rank}", 0) for rank in range(world)]
         time.sleep(4 * BEAT)
         if store.add("explained", 0):
-            return
-        lost = [rank for rank in range(world) if store.add(f"beat/{rank}", 0) == before[rank]]
+            return None
+        return [rank for rank in range(world) if store.add(f"beat/{rank}", 0) == before[rank]]
+
+    first: list[int] | None = [0]  # whose process is the store
+    lost = _asked(silent, first)
+    if lost is None:
+        return
     if not lost:
         say("asked to end; the same command resumes at the last checkpoint")
         return
     say(
-        f"rank{'s' if len(lost) > 1 else ''} {', '.join(map(str, lost))} died without a word (killed, or out of "
-        f"memory?), which ends the run; the same command resumes at the last checkpoint"
+        f"rank{'s' if len(lost) > 1 else ''} {', '.join(map(str, lost))} died without a word (killed, out of memory, "
+        f"or cut off?), which ends the run; the same command resumes at the last checkpoint"
     )
+
+
+def leave(code: int) -> None:
+    """End at once: the libraries' own ends wait for ranks that are gone."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _beat_until_the_end(store: Any) -> None:
@@ -172,8 +253,26 @@ def _beat_until_the_end(store: Any) -> None:
 
 
 def _store() -> Any:
-    """Where the ranks can leave each other notes, if they have met."""
-    return dist.distributed_c10d._get_default_store() if dist.is_initialized() else None
+    """Where ranks that have met can leave each other notes."""
+    return dist.distributed_c10d._get_default_store()
+
+
+def _asked(question: Callable[[Any], T], otherwise: T) -> T:
+    """What the ranks' store says; ``otherwise`` where it is gone.
+
+    Where a network swallows what is sent, the store's own calls never come back, nor does the thread that waits for
+    them; it ends with the process.
+    """
+    answers: list[T] = []
+
+    def ask() -> None:
+        with suppress(RuntimeError):
+            answers.append(question(_store()))
+
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(REACH)
+    return answers[0] if answers else otherwise
 
 
 def _who() -> str:
