@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -106,12 +107,17 @@ def test_shuffled_shows_no_tick_at_its_own_time(ticks: int) -> None:
     assert not mask.diagonal().any()
 
 
-def test_the_shipped_adapter_has_every_switch_as_it_was_before_there_were_switches() -> None:
-    config = SceneAdapter.load_config(CHECKPOINTS / "stage-nano" / "scene_adapter")
-    assert not {"encoder", "laplacian", "weisfeiler_lehman", "recurrence", "phases", "mode"} & config.keys()
-    plain = SceneAdapter(channels=[16]).config
-    assert (plain["encoder"], plain["laplacian"], plain["weisfeiler_lehman"]) == ("rgtrm", 0, 0)
-    assert (plain["recurrence"], plain["phases"], plain["mode"]) == (True, True, "aligned")
+def test_an_adapter_of_before_there_were_switches_has_them_as_they_were_then(tmp_path: Path) -> None:
+    made = adapter()
+    made.save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    for switch in ("encoder", "laplacian", "weisfeiler_lehman", "recurrence", "phases", "mode", "max_nodes"):
+        del config[switch]
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    old = SceneAdapter.from_pretrained(tmp_path)
+    assert (old.config["encoder"], old.config["laplacian"], old.config["weisfeiler_lehman"]) == ("rgtrm", 0, 0)
+    assert (old.config["recurrence"], old.config["phases"], old.config["mode"]) == (True, True, "aligned")
+    assert torch.equal(features(old).tokens, features(made.eval()).tokens)
 
 
 def test_labels_that_it_was_not_trained_on_are_named_but_not_imagined_ones() -> None:
