@@ -127,19 +127,33 @@ def meet(number: int, word: str | None) -> str | None:
     They wait for as long as it takes, since one may have hours of work before it, while all give signs of life. Raises
     torch's DistError where one does not for :data:`SILENCE`.
     """
-    own, ranks = dist.get_rank(), range(dist.get_world_size())
-    places = [f"meeting/{number}/{rank}" for rank in ranks]
+    own, world = dist.get_rank(), dist.get_world_size()
+    places, read = [f"meeting/{number}/{rank}" for rank in range(world)], f"meeting/{number}/read"
     _asked(lambda store: store.set(places[own], json.dumps(word)), None)
+    _wait_until(lambda store: store.check(places))
+    nothing: list[str | None] = []
+    words = _asked(lambda store: [json.loads(store.get(place)) for place in places], nothing)
+    if not words:
+        raise dist.DistError("the first rank is gone")
+    _asked(lambda store: store.add(read, 1), 0)
+    if own == 0:  # whose process is the store, and may end after this
+        _wait_until(lambda store: store.add(read, 0) == world)
+    return next((said for said in words if said is not None), None)
+
+
+def _wait_until(true: Callable[[Any], bool]) -> None:
+    """Wait for the ranks' store to say so, while all ranks give signs of life; raises torch's DistError."""
+    ranks = range(dist.get_world_size())
 
     def look(store: Any) -> tuple[bool, list[int]]:
-        return store.check(places), [store.add(f"beat/{rank}", 0) for rank in ranks]
+        return true(store), [store.add(f"beat/{rank}", 0) for rank in ranks]
 
     alive = dict.fromkeys(ranks, time.monotonic())
     counted, pause = [-1 for _ in ranks], 0.01
     while True:
         there, counts = _asked(look, (False, counted))
         if there:
-            break
+            return
         now = time.monotonic()
         alive |= {rank: now for rank in ranks if counts[rank] != counted[rank]}
         counted = counts
@@ -147,11 +161,6 @@ def meet(number: int, word: str | None) -> str | None:
             raise dist.DistError("a rank gives no sign of life")
         time.sleep(pause)
         pause = min(2 * pause, 2.0)
-    nothing: list[str | None] = []
-    words = _asked(lambda store: [json.loads(store.get(place)) for place in places], nothing)
-    if not words:
-        raise dist.DistError("the first rank is gone")
-    return next((said for said in words if said is not None), None)
 
 
 class Ended(BaseException):

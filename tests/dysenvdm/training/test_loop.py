@@ -98,6 +98,26 @@ def test_ranks_that_end_at_once_end_well() -> None:
         assert one.returncode == 0, said
 
 
+def test_nobody_leaves_a_meeting_that_another_rank_still_looks_for() -> None:
+    """The first rank has the ranks' store: the others look for it less and less often, and must find it."""
+    code = (
+        "import time; from dysenvdm.training import ranks; rank, *_ = ranks.join_ranks('gloo', 1); "
+        "time.sleep(4 * (rank == 0)); print(ranks.meet(0, 'late' if rank == 0 else None)); ranks.leave(0)"
+    )
+    shared = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", code],
+            env={**os.environ, **shared, "RANK": rank, "LOCAL_RANK": rank},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for rank in "01"
+    ]
+    assert ["late" in one.communicate(timeout=60)[0] for one in started] == [True, True]
+    assert [one.returncode for one in started] == [0, 0]
+
+
 def test_a_run_leaves_logs_sheets_and_its_recipe(uninterrupted: Path) -> None:
     folder = uninterrupted.parent
     lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
