@@ -16,6 +16,7 @@ from dysenvdm.cli.console import out, progress_bars, say
 from dysenvdm.cli.planning import read_batch
 from dysenvdm.files import check_parent, written_whole
 from dysenvdm.model_facts import Precision
+from planners.dsg import UserError
 
 app = typer.Typer(add_completion=False, help="Ask human raters, and the open questions of the paper.")
 
@@ -133,6 +134,10 @@ def run_study(
     training: Annotated[
         str | None, typer.Option(metavar="RECIPE", help="Trains this study's own models, instead of its recipe's.")
     ] = None,
+    ranks: Annotated[
+        int | None,
+        typer.Option(min=1, help="Processes that train such a model together; else one for every GPU, or one."),
+    ] = None,
     docs: Annotated[
         Path | None, typer.Option(metavar="FILE.md", help="Also write the study's section into this document.")
     ] = None,
@@ -149,6 +154,8 @@ def run_study(
     name, recipe = load_study(study)
     if training is not None:
         recipe = recipe.trained_by(training)
+    if ranks is not None and recipe.training is None:
+        raise UserError("--ranks: this study trains no models; leave it out")
     folder = output or Path("runs", "studies", name)
     if docs is not None:
         check_parent(docs)
@@ -166,6 +173,7 @@ def run_study(
             limit=limit,
             command=_command(context, study, planner),
             document=docs,
+            ranks=ranks,
             on_progress=lambda what, done, total: bars.update(task, description=what, completed=done, total=total),
         )
     wide = Console(width=max(out.width, 160), highlight=False)  # a narrow terminal wraps whole lines, not cells
@@ -182,7 +190,7 @@ def run_study(
 def _command(context: typer.Context, study: str, planner: list[str] | None) -> str:
     """The command as it was given, defaults and the places of files left out, for whoever reads the results."""
     told = ["dysenvdm study run", study, *(f"--planner {one}" for one in planner or ())]
-    for name in ("limit", "no_videos", "model", "referee", "steps", "seeds", "dtype", "training", "docs"):
+    for name in ("limit", "no_videos", "model", "referee", "steps", "seeds", "dtype", "training", "ranks", "docs"):
         value = context.params[name]
         default = next(each.default for each in context.command.params if each.name == name)
         if value != default:

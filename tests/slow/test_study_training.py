@@ -1,4 +1,7 @@
-"""A study that trains its own models for real: a twin and an ablation of micro size, their videos; and never twice."""
+"""A study that trains its own models for real: a twin and an ablation of micro size, their videos; and never twice.
+
+By two ranks, as on a machine with two GPUs.
+"""
 
 from __future__ import annotations
 
@@ -60,7 +63,7 @@ def _study(folder: Path, videos: VideoOptions, training: Path) -> dict[str, Any]
     recipe = StudyRecipe.model_validate(STUDY | {"training": {"recipe": str(training)}})
     run(
         "claim", recipe, folder, planners=recipe.planners, videos=videos, limit=None, command="dysenvdm study run x",
-        document=folder.parent / "results.md", on_progress=lambda *_: None,
+        document=folder.parent / "results.md", on_progress=lambda *_: None, ranks=2,
     )  # fmt: skip
     found: dict[str, Any] = json.loads((folder / "results.json").read_text())
     return found
@@ -81,6 +84,9 @@ def test_twins_are_trained_and_compared(tmp_path: Path, videos: VideoOptions) ->
         "text-only": ("none", "rgtrm"),
         "recurrent-gnn": ("aligned", "recurrent_gnn"),
     }
+    for run_folder in runs:
+        [checkpoint] = (run_folder / "checkpoints").glob("step-*")
+        assert len(list(checkpoint.glob("rank-*.safetensors"))) == 2
     assert found["failures"] == []
     assert [(row["level"], row["n"]) for row in found["rows"]] == [(name, 3) for name in STUDY["variants"]]
     assert {gain["than"] for gain in found["differences"]} == {"text only"}

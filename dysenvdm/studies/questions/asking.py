@@ -6,14 +6,10 @@ command goes on where an earlier one was stopped, and gives the same figures.
 
 from __future__ import annotations
 
-import re
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from dysenvdm.files import sha256
 from dysenvdm.metrics.contract import Pair
 from dysenvdm.models import locate
 from dysenvdm.scene_tensors import without_imagined
@@ -21,14 +17,13 @@ from dysenvdm.studies.comparison.contestants import Contestant, read_contestants
 from dysenvdm.studies.comparison.figures import plan_parts
 from dysenvdm.studies.comparison.plans import OnProgress, Planned, plan_all
 from dysenvdm.studies.comparison.prompts import Asked
-from dysenvdm.studies.comparison.store import Store, key_of
+from dysenvdm.studies.comparison.store import Store
 from dysenvdm.studies.comparison.videos import Studio, VideoOptions
 from dysenvdm.studies.questions.figures import video_parts
 from dysenvdm.studies.questions.levels import Level
 from dysenvdm.studies.questions.recipe import StudyRecipe
 from dysenvdm.studies.questions.scenes import CAPTION_WORDS, scene_parts
-from dysenvdm.training.recipe import read_recipe
-from dysenvdm.training.run_folder import say
+from dysenvdm.studies.questions.training import options_of
 from planners.dsg import DynamicSceneGraph, UserError
 
 Parts = dict[str, Pair]
@@ -58,8 +53,12 @@ def ask(
     folder: Path,
     videos: VideoOptions | None,
     on_progress: OnProgress,
+    ranks: int | None = None,
 ) -> Answers:
-    """Do what the folder lacks; raises :class:`UserError` for what a user can mend."""
+    """Do what the folder lacks, ``ranks`` processes training each of the study's own models.
+
+    Raises :class:`UserError` for what a user can mend.
+    """
     if videos is None and (recipe.training is not None or not recipe.plans):
         does = "trains models and looks at their videos" if recipe.training else "looks at videos alone"
         raise UserError(f"--no-videos: this study {does}; leave it out")
@@ -69,7 +68,7 @@ def ask(
     for level in levels:
         studio = None
         if videos is not None:
-            options = _options(recipe, level, videos, folder)
+            options = options_of(recipe, level, videos, folder, ranks)
             studio = Studio(store, options, ticks=_ticks(level.asked[0]), seed=0)
             _check(studio, level)
             answers.weights[level.name] = studio.weights | studio.referee_weights
@@ -171,48 +170,6 @@ def _watch(
         ]
         answers.found[key][i] |= video_parts(studio.judged(made, one.gold_dsg), studio.judged(made, graph))
         answers.floor[key][i] |= video_parts(studio.judged(made, other.gold_dsg))
-
-
-def _options(recipe: StudyRecipe, level: Level, videos: VideoOptions, folder: Path) -> VideoOptions:
-    """How the videos of a level are made; its own model is trained where the folder lacks it."""
-    variant, model = level.variant, videos.model
-    if level.clips is not None:
-        model = _trained(recipe, f"{level.clips}-clips", (f"data.clips={level.clips}",), videos.model, folder)
-    elif variant.set is not None:
-        model = _trained(recipe, _run_name(recipe, level, model), variant.set, videos.model, folder)
-    steps, scheduler = variant.steps or videos.steps, variant.scheduler or videos.scheduler
-    return replace(
-        videos, model=model, steps=steps, scheduler=scheduler, scene_mode=variant.scene_mode or videos.scene_mode
-    )
-
-
-def _run_name(recipe: StudyRecipe, level: Level, model: str) -> str:
-    """Of what is trained and not only of the variant: two that train alike share a model, and a recipe that was changed
-    or another autoencoder has another one."""
-    assert recipe.training is not None
-    recipe_said = read_recipe(recipe.training.recipe, [*recipe.training.set, *(level.variant.set or ())])
-    trained = [recipe_said, [sha256(file) for file in sorted((locate(model) / "vae").glob("*.safetensors"))]]
-    twin = next(name for name, one in recipe.variants.items() if one.set == level.variant.set)
-    return f"{re.sub(r'[^a-z0-9]+', '-', twin.lower()).strip('-')}-{key_of(trained)[:8]}"
-
-
-def _trained(recipe: StudyRecipe, name: str, changes: Sequence[str], model: str, folder: Path) -> str:
-    """The model of the study's recipe with these changes, trained where the folder lacks it.
-
-    By a process of its own, which a later command joins where it was stopped: its run folder has the checkpoints.
-    """
-    assert recipe.training is not None
-    run = folder / "training" / name
-    if (run / "model" / "manifest.json").is_file():  # written last
-        return str(run / "model")
-    run.parent.mkdir(parents=True, exist_ok=True)
-    whole = (f"run={run}", f"model.vae={locate(model) / 'vae'}", *recipe.training.set, *changes)
-    given = [part for change in whole for part in ("--set", change)]
-    say(f"training a model of its own: {run}")
-    done = subprocess.run([sys.executable, "-m", "dysenvdm.training", recipe.training.recipe, *given], check=False)
-    if done.returncode:
-        raise UserError(f"{run}: training ended with code {done.returncode}; its own message says why")
-    return str(run / "model")
 
 
 def weights_of(weights: Mapping[str, Mapping[str, Mapping[str, str]]]) -> dict[str, str]:

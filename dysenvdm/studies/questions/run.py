@@ -45,14 +45,17 @@ def run(
     command: str,
     document: Path | None,
     on_progress: OnProgress,
+    ranks: int | None = None,
 ) -> Done:
     """Do what ``folder`` lacks and write results, table and plot there, and the section of ``document``.
+
+    ``ranks`` processes train each of the study's own models; else one for every GPU here, or one.
 
     Raises :class:`UserError` for what a user can mend; the same call goes on after that, or after a kill.
     """
     with alone(folder):
         asked = levels(recipe, limit)
-        answers = ask(recipe, asked, planners, folder, videos, on_progress)
+        answers = ask(recipe, asked, planners, folder, videos, on_progress, ranks)
         settings = _settings(recipe, len(asked[0].asked), videos)
         found = rows(answers, settings)
         gained = gains(recipe, found)

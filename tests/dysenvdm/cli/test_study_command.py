@@ -84,3 +84,5 @@ def test_an_unknown_study_is_answered_with_those_that_there_are(capsys: pytest.C
 def test_a_study_that_trains_nothing_takes_no_training(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("run", "events", "-o", str(tmp_path / "x"), "--training", "stage/denoiser-tiny") == 2
     assert "--training: this study trains no models" in capsys.readouterr().err
+    assert run("run", "events", "-o", str(tmp_path / "x"), "--ranks", "2") == 2
+    assert "--ranks: this study trains no models" in capsys.readouterr().err

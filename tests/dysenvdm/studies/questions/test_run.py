@@ -202,7 +202,7 @@ def test_variants_with_other_settings_are_trained_once_each(
         write_manifest(run_folder / "model", source="random weights", licence="Apache-2.0")
         return subprocess.CompletedProcess(command, 0)
 
-    monkeypatch.setattr("dysenvdm.studies.questions.asking.subprocess.run", train)
+    monkeypatch.setattr("dysenvdm.studies.questions.training.subprocess.run", train)
     variants = {
         "text only": {"set": ["scene.mode=none"]},
         "again": {"set": ["scene.mode=none"], "steps": 2},
@@ -224,6 +224,56 @@ def test_variants_with_other_settings_are_trained_once_each(
     other = {"training": {"recipe": "stage/denoiser-nano", "set": ["model.gate=10"]}}  # makes other models
     study(tmp_path / "x", given | other, videos=videos)
     assert len(trained) == 4
+
+
+def test_a_model_begun_from_other_weights_is_another(
+    tmp_path: Path, videos: VideoOptions, pipeline: DysenVDMPipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained: list[Path] = []
+
+    def train(command: list[str], **_: Any) -> subprocess.CompletedProcess[bytes]:
+        [run_folder] = [Path(part.removeprefix("run=")) for part in command if part.startswith("run=")]
+        pipeline.save_pretrained(run_folder / "model")
+        write_manifest(run_folder / "model", source="random weights", licence="Apache-2.0")
+        trained.append(run_folder)
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr("dysenvdm.studies.questions.training.subprocess.run", train)
+    start = tmp_path / "start"
+    training = {"recipe": "stage/denoiser-nano", "set": [f"model.init={start}"]}
+    given = EVENTS | {
+        "factor": "variant", "levels": [], "variants": {"text only": {"set": ["scene.mode=none"]}}, "n": 1,
+        "training": training,
+    }  # fmt: skip
+    for scale in (1, 1, 2):
+        with torch.no_grad():
+            pipeline.unet.conv_out.weight.mul_(scale)
+        pipeline.save_pretrained(start)
+        write_manifest(start, source="random weights", licence="Apache-2.0")
+        study(tmp_path / "x", given, videos=videos)
+    assert len(trained) == len({*trained}) == 2
+
+
+def test_several_ranks_are_launched_on_this_machine(
+    tmp_path: Path, videos: VideoOptions, pipeline: DysenVDMPipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    launched: list[tuple[list[str], dict[str, str]]] = []
+
+    def train(command: list[str], **given: Any) -> subprocess.CompletedProcess[bytes]:
+        launched.append((command, given["env"]))
+        [run_folder] = [Path(part.removeprefix("run=")) for part in command if part.startswith("run=")]
+        pipeline.save_pretrained(run_folder / "model")
+        write_manifest(run_folder / "model", source="random weights", licence="Apache-2.0")
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr("dysenvdm.studies.questions.training.subprocess.run", train)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    given = {**EVENTS, "factor": "clips", "levels": [10], "n": 1, "training": {"recipe": "stage/denoiser-nano"}}
+    study(tmp_path / "x", given, videos=videos, ranks=3)
+    [(command, environment)] = launched
+    assert command[1:4] == ["-m", "torch.distributed.run", "--nproc-per-node=3"]
+    assert command[command.index("dysenvdm.training") + 1] == "stage/denoiser-nano"
+    assert environment["OMP_NUM_THREADS"] == "1"
 
 
 def test_groups_part_the_captions_and_have_what_the_whole_has(tmp_path: Path) -> None:
@@ -362,7 +412,7 @@ def test_every_size_has_a_model_of_its_own_which_is_trained_once(
         write_manifest(Path(told["run"]) / "model", source="random weights", licence="Apache-2.0")  # as exports do
         return subprocess.CompletedProcess(command, 0)
 
-    monkeypatch.setattr("dysenvdm.studies.questions.asking.subprocess.run", train)
+    monkeypatch.setattr("dysenvdm.studies.questions.training.subprocess.run", train)
     given = {**EVENTS, "factor": "clips", "levels": [10, 20], "n": 2, "training": {"recipe": "stage/denoiser-nano"}}
     found = study(tmp_path / "x", given, videos=videos)
     assert [told["data.clips"] for told in trained] == ["10", "20"]

@@ -1,0 +1,98 @@
+"""The models that a study trains of its own: a twin, an ablation, one for each number of clips."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from dysenvdm.files import sha256
+from dysenvdm.models import locate
+from dysenvdm.studies.comparison.store import key_of
+from dysenvdm.studies.comparison.videos import VideoOptions
+from dysenvdm.studies.questions.levels import Level
+from dysenvdm.studies.questions.recipe import StudyRecipe
+from dysenvdm.training.recipe import read_recipe
+from dysenvdm.training.run_folder import say
+from planners.dsg import UserError
+
+
+def options_of(
+    recipe: StudyRecipe, level: Level, videos: VideoOptions, folder: Path, ranks: int | None
+) -> VideoOptions:
+    """How the videos of a level are made; its own model is trained where the folder lacks it."""
+    variant, model = level.variant, videos.model
+    if level.clips is not None:
+        model = _trained(recipe, f"{level.clips}-clips", (f"data.clips={level.clips}",), videos.model, folder, ranks)
+    elif variant.set is not None:
+        model = _trained(recipe, _run_name(recipe, level, model), variant.set, videos.model, folder, ranks)
+    steps, scheduler = variant.steps or videos.steps, variant.scheduler or videos.scheduler
+    return replace(
+        videos, model=model, steps=steps, scheduler=scheduler, scene_mode=variant.scene_mode or videos.scene_mode
+    )
+
+
+def _run_name(recipe: StudyRecipe, level: Level, model: str) -> str:
+    """Of what is trained and not only of the variant: two that train alike share a model, and a recipe that was changed
+    or another autoencoder, or another model to begin from, has another one."""
+    assert recipe.training is not None
+    said = read_recipe(recipe.training.recipe, [*recipe.training.set, *(level.variant.set or ())])
+    trained = [said, _hashes(locate(model) / "vae")]
+    match said:
+        case {"model": {"init": str(init)}}:
+            trained.append(_hashes(locate(init)))
+    twin = next(name for name, one in recipe.variants.items() if one.set == level.variant.set)
+    return f"{re.sub(r'[^a-z0-9]+', '-', twin.lower()).strip('-')}-{key_of(trained)[:8]}"
+
+
+def _hashes(folder: Path) -> list[str]:
+    return [sha256(file) for file in sorted(folder.rglob("*.safetensors"))]
+
+
+def _trained(
+    recipe: StudyRecipe, name: str, changes: Sequence[str], model: str, folder: Path, ranks: int | None
+) -> str:
+    """The model of the study's recipe with these changes, trained where the folder lacks it.
+
+    By processes of its own, which a later command joins where they were stopped: its run folder has the checkpoints.
+    """
+    assert recipe.training is not None
+    run = folder / "training" / name
+    if (run / "model" / "manifest.json").is_file():  # written last
+        return str(run / "model")
+    run.parent.mkdir(parents=True, exist_ok=True)
+    whole = (f"run={run}", f"model.vae={locate(model) / 'vae'}", *recipe.training.set, *changes)
+    given = [recipe.training.recipe, *(part for change in whole for part in ("--set", change))]
+    say(f"training a model of its own: {run}")
+    done = _launch(given, ranks or _gpus() or 1)
+    if done.returncode:
+        raise UserError(f"{run}: training ended with code {done.returncode}; its own message says why")
+    return str(run / "model")
+
+
+def _gpus() -> int:
+    import torch
+
+    return torch.cuda.device_count()
+
+
+def _launch(given: Sequence[str], ranks: int) -> subprocess.CompletedProcess[bytes]:
+    """Train with so many ranks on this machine.
+
+    Several are started by torch's launcher: DeepSpeed's, told a number, passes over ``CUDA_VISIBLE_DEVICES``.
+    """
+    if ranks == 1:
+        return subprocess.run([sys.executable, "-m", "dysenvdm.training", *given], check=False)
+    with socket.socket() as probe:  # the usual port may be another run's
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    where = ["--master-addr=127.0.0.1", f"--master-port={port}"]
+    # One thread for each rank, as the launcher has it of its own accord, and says in four lines.
+    threads = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
+    launcher = [sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={ranks}", *where]
+    return subprocess.run([*launcher, "-m", "dysenvdm.training", *given], check=False, env=os.environ | threads)
