@@ -146,7 +146,9 @@ class RefereePhase:
     @cached_property
     def corpus(self) -> tuple[Tensor, Labels]:
         """Videos and labels as :func:`loaded` has them; drawn when first asked for, which an export never does."""
-        return loaded(kept_corpus(self.recipe, self.vae, Caching(self.recipe, launched_ranks())), self.device)
+        ranks = launched_ranks()
+        items = kept_corpus(self.recipe, self.vae, Caching(self.recipe, ranks))
+        return loaded(items, self.device, shown=ranks.first)
 
     def name(self, clip: int) -> str:
         return f"stage seed {clip}"

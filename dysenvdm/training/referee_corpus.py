@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
@@ -89,13 +90,14 @@ def behind(vae: AutoencoderKL | None, degrade: DegradeSection, seed: int) -> Spo
     return spoil
 
 
-def loaded(items: Items, device: torch.device) -> tuple[Tensor, Labels]:
-    """All of it in the device's memory: videos (k f h w 3) uint8 and labels, each (k ...)."""
+def loaded(items: Items, device: torch.device, *, shown: bool = True) -> tuple[Tensor, Labels]:
+    """All of it in the device's memory: videos (k f h w 3) uint8 and labels, each (k ...); ``shown`` by a bar."""
     whole = {
         name: torch.empty(len(items), *value.shape, dtype=value.dtype, device=device)
         for name, value in items[0].items()
     }
-    for number in track(range(len(items)), "reading the corpus", transient=True):
+    console = Console(stderr=True)
+    for number in track(range(len(items)), "reading the corpus", transient=True, console=console, disable=not shown):
         for name, value in items[number].items():
             whole[name][number] = value
     return whole.pop(VIDEO), whole
