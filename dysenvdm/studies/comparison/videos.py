@@ -36,8 +36,9 @@ SEED_STEP = 10_000
 
 @dataclass(frozen=True)
 class VideoOptions:
-    """``seeds`` videos are made of every scene graph; ``referee`` None leaves out what it would say; ``scheduler`` and
-    ``scene_mode`` None are the model's own; ``dtype`` is the precision of its networks."""
+    """``seeds`` videos are made of every scene graph; ``referee`` None leaves out what it would say; ``scheduler``,
+    ``scene_mode`` and ``guidance`` None are the model's own, ``scene_guidance`` None is as ``guidance``; ``dtype`` is
+    the precision of its networks."""
 
     model: str
     seeds: int = 1
@@ -46,6 +47,8 @@ class VideoOptions:
     referee: str | None = None
     scheduler: Scheduler | None = None
     scene_mode: SceneMode | None = None
+    guidance: float | None = None
+    scene_guidance: float | None = None
     dtype: Precision = "fp32"
 
 
@@ -78,10 +81,12 @@ class Studio:
     def __init__(self, store: Store, options: VideoOptions, *, ticks: int, seed: int) -> None:
         self.store, self.options, self.seed = store, options, seed
         own = usual(options.model)
+        guidance = own.guidance if options.guidance is None else options.guidance
+        of_scene = guidance if options.scene_guidance is None else options.scene_guidance
         self.settings = Settings(
             model=options.model, planner=None, negative_prompt="", steps=options.steps or own.steps,
-            scheduler=options.scheduler, scene_mode=options.scene_mode, guidance=own.guidance,
-            scene_guidance=own.guidance, frames=own.frames, fps=own.fps, scale=1, ticks=ticks, dtype=options.dtype,
+            scheduler=options.scheduler, scene_mode=options.scene_mode, guidance=guidance, scene_guidance=of_scene,
+            frames=own.frames, fps=own.fps, scale=1, ticks=ticks, dtype=options.dtype,
         )  # fmt: skip
         self.weights: Weights = hashes(used_models(options.model))
         self._readings: dict[str, Reading] = {}

@@ -33,6 +33,7 @@ class TrainingSection(Section):
 class Variant(Section):
     """A level of the factor ``variant``: what of making the videos is other than the command and the model say.
 
+    ``guidance`` pulls towards the text and, unless ``scene_guidance`` says otherwise, as strongly towards the scene.
     ``imagined`` false: scene graphs without imagined facts. ``set``: not the command's model but one of its own, which
     is trained as the recipe's ``training`` says with these changes more; an empty list is that training without any.
     """
@@ -40,6 +41,8 @@ class Variant(Section):
     scene_mode: SceneMode | None = None
     scheduler: Scheduler | None = None
     steps: int | None = Field(None, ge=1)
+    guidance: float | None = Field(None, ge=0, le=100)
+    scene_guidance: float | None = Field(None, ge=0, le=100)
     imagined: bool = True
     set: tuple[str, ...] | None = None
 

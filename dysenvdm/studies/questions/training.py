@@ -31,10 +31,12 @@ def options_of(
         model = _trained(recipe, f"{level.clips}-clips", (f"data.clips={level.clips}",), videos.model, folder, ranks)
     elif variant.set is not None:
         model = _trained(recipe, _run_name(recipe, level, model), variant.set, videos.model, folder, ranks)
-    steps, scheduler = variant.steps or videos.steps, variant.scheduler or videos.scheduler
-    return replace(
-        videos, model=model, steps=steps, scheduler=scheduler, scene_mode=variant.scene_mode or videos.scene_mode
-    )
+    said = {
+        name: value
+        for name in ("steps", "scheduler", "scene_mode", "guidance", "scene_guidance")
+        if (value := getattr(variant, name)) is not None
+    }
+    return replace(videos, model=model, **said)
 
 
 def _run_name(recipe: StudyRecipe, level: Level, model: str) -> str:

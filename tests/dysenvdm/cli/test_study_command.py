@@ -78,7 +78,7 @@ def test_what_cannot_be_made_is_said_in_a_line(
 def test_an_unknown_study_is_answered_with_those_that_there_are(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("run", "eventz") == 2
     error = capsys.readouterr().err
-    assert "ablations, actors, claim, events, imagination, length, planner, schedulers, telling, " in error
+    assert "ablations, actors, claim, events, guidance, imagination, length, planner, schedulers, telling, " in error
 
 
 def test_a_study_that_trains_nothing_takes_no_training(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

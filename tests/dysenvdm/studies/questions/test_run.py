@@ -139,6 +139,8 @@ VARIANTS = {
     "none": {"scene_mode": "none"},
     "unipc 2": {"scheduler": "unipc", "steps": 2},
     "bare": {"imagined": False},
+    "pulled": {"guidance": 3, "scene_guidance": 2},
+    "pulled together": {"guidance": 4},
 }
 
 
@@ -173,6 +175,7 @@ def test_variants_are_paired_made_as_they_say_and_planned_once(
     assert {(one["scene_mode"], one["scheduler"], one["steps"]) for one in made} == {
         (None, None, 1), ("none", None, 1), (None, "unipc", 2),
     }  # fmt: skip
+    assert {(one["guidance"], one["scene_guidance"]) for one in made} == {(1.5, 1.5), (3, 2), (4, 4)}
     prompt = made[0]["prompt"]
     whole, bare = (
         sum(any(fact["source"] == "imagined" for fact in one["dsg"]["facts"]) is wanted for one in made)
