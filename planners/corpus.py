@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -66,7 +66,9 @@ def plan_corpus(
     Each line of ``source`` is a JSON object with a ``prompt`` or a ``caption`` and, if wanted, an ``id``. A line that
     is not, or that no planner takes, is written as ``failed`` with the reason. Each planner works on one batch at a
     time, in a thread of its own; lines are written in the order in which batches end. A planner that fails as a whole
-    (its server is down) gets no more; ``on_lost`` is told why, and the others do its batch. ``settings`` is what the
+    (its server is down) gets no more; ``on_lost`` is told why, and the others do its captions, one by one when
+    everything else is done: one of them may be why. A caption that so loses a second planner fails while there is
+    another. ``settings`` is what the
     output depends on besides ticks and seed, ``planner`` among them the planners' name. ``transcripts`` gets a line
     with every call for each line that was planned (:class:`planners.replay.Transcript`, and ``line``).
 
@@ -118,7 +120,7 @@ def _alone(output: Path) -> Iterator[None]:
 
 @dataclass
 class _Run:
-    """One run under way; ``returned`` are the batches of planners that failed."""
+    """One run under way; ``returned`` are the captions of planners that failed."""
 
     planners: list[Planner]
     waiting: Iterator[Caption]
@@ -131,8 +133,10 @@ class _Run:
     calls: BinaryIO | None
     report: Callable[[], Any]
     on_lost: Callable[[str], None] | None
+    suspected: set[int] = field(default_factory=set)
+    """The lines of those that were asked again by themselves."""
     running: dict[Future[Planned], tuple[Planner, Batch]] = field(default_factory=dict)
-    returned: list[Batch] = field(default_factory=list)
+    returned: Batch = field(default_factory=list)
 
     def finish(self) -> None:
         """Give every idle planner a batch until there are none left: of captions, or of planners."""
@@ -157,13 +161,24 @@ class _Run:
                     idle.append(planner)
 
     def _next(self) -> Batch:
-        return self.returned.pop() if self.returned else list(islice(self.waiting, self.batch))
+        if some := list(islice(self.waiting, self.batch)):
+            return some
+        self.suspected |= {caption.line for caption in self.returned[:1]}
+        return [self.returned.pop(0)] if self.returned else []
 
     def _lose(self, reason: str, some: Batch) -> None:
+        """A planner failed at ``some`` captions: at one for the second time where that one was asked by itself."""
+        again = next((caption for caption in some if caption.line in self.suspected), None)
+        if again is not None:
+            reason = f"{reason} (asked for line {again.line} alone, at which one was lost before)"
         self.summary.lost.append(reason)
-        self.returned.append(some)
-        if self.on_lost and len(self.summary.lost) < len(self.planners):  # the last one ends the run with its reason
+        others = len(self.summary.lost) < len(self.planners)  # the last one ends the run with its reason
+        if others and self.on_lost:
             self.on_lost(reason)
+        if others and again is not None:
+            self._keep([(replace(again, error=f"lost two planners: {reason}"), None)])
+        else:
+            self.returned += some
 
     def _keep(self, planned: Planned) -> None:
         """Write a batch, its transcripts first: what has none would never get one."""

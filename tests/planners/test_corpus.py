@@ -177,6 +177,35 @@ def test_a_batch_that_comes_back_last_is_done_too(tmp_path: Path) -> None:
     assert (done.counts, done.lost) == ({"valid": 8}, ["http://127.0.0.1:2: does not answer"])
 
 
+class Mortal(OneGirl):
+    """The caption that it dies of is number 5, whoever asks."""
+
+    def plan(self, prompts: Sequence[str], **options: Any) -> list[PlanResult]:
+        if any("number 5 " in prompt for prompt in prompts):
+            raise UserError("http://127.0.0.1:3: no connection")
+        return super().plan(prompts, **options)
+
+
+def test_a_caption_that_kills_planners_is_asked_last_and_fails_alone(tmp_path: Path) -> None:
+    source, output = captions(tmp_path, 40), tmp_path / "plans.jsonl"
+    done = corpus(source, output, Mortal(), Mortal(), Mortal())
+    assert done.counts == {"valid": 39, "failed": 1}
+    assert len(done.lost) == 2
+    found = lines(output)
+    assert sorted(line["line"] for line in found) == list(range(1, 41))
+    assert {line["line"] for line in found[36:]} == {5, 6, 7, 8}  # those of the batch that lost a planner
+    [failed] = [line for line in found if line["status"] == "failed"]
+    assert failed["line"] == 6
+    assert failed["reason"].startswith("lost two planners: http://127.0.0.1:3: no connection (asked for line 6 alone")
+
+
+def test_with_nobody_left_it_is_not_said_to_be_the_captions_fault(tmp_path: Path) -> None:
+    source, output = captions(tmp_path, 40), tmp_path / "plans.jsonl"
+    with pytest.raises(UserError, match=r"no connection.*3[6-9] of 40 lines are written"):
+        corpus(source, output, Mortal(), Mortal())
+    assert planned(source, output) == {"valid": 40}
+
+
 def test_where_all_planners_are_lost_the_run_ends_and_goes_on_later(tmp_path: Path) -> None:
     source, output = captions(tmp_path, 20), tmp_path / "plans.jsonl"
     lost: list[str] = []
