@@ -20,8 +20,8 @@ DEFAULTS = {
     "fps": 8,
     "seconds": "2",
     "num_inference_steps": 25,
-    "guidance_scale": 1.5,
-    "scene_guidance": 1.5,
+    "guidance_scale": 2.5,
+    "scene_guidance": 2.5,
     "negative_prompt": "",
     "seed": 0,
     "ticks": 8,
@@ -51,7 +51,7 @@ def test_what_is_left_out_is_the_models_own(client: TestClient) -> None:
 def test_what_is_said_is_what_the_worker_reads(served: Served) -> None:
     said = {
         "prompt": "two dogs", "planner": "rules", "seed": 7, "size": "128x96", "num_frames": 32, "fps": 16, "ticks": 4,
-        "num_inference_steps": 3, "guidance_scale": 2.5, "scene_guidance": 4, "negative_prompt": "rain",
+        "num_inference_steps": 3, "guidance_scale": 3.5, "scene_guidance": 4, "negative_prompt": "rain",
         "scheduler": "unipc", "scene_mode": "broadcast", "imagined_weight": 0.5, "priority": -2,
     }  # fmt: skip
     video = make_video(served.client(), **said)
