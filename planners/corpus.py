@@ -45,6 +45,8 @@ BATCH = 16
 OnProgress = Callable[[int, int, "Counter[str]"], None]
 """Called with lines done, lines in all, and how many of them have which status."""
 Batch = list[Caption]
+PROBE = Caption(0, "A dog runs.")
+"""Asked of a planner to see that it answers; the answer is not kept."""
 Planned = list[tuple[Caption, PlanResult | None]]
 
 
@@ -67,10 +69,10 @@ def plan_corpus(
     is not, or that no planner takes, is written as ``failed`` with the reason. Each planner works on one batch at a
     time, in a thread of its own; lines are written in the order in which batches end. A planner that fails as a whole
     (its server is down) gets no more; ``on_lost`` is told why, and the others do its captions, one by one when
-    everything else is done: one of them may be why. A caption that so loses a second planner fails while there is
-    another. ``settings`` is what the
-    output depends on besides ticks and seed, ``planner`` among them the planners' name. ``transcripts`` gets a line
-    with every call for each line that was planned (:class:`planners.replay.Transcript`, and ``line``).
+    everything else is done: one of them may be why. A caption that so loses a second planner fails once another one
+    has answered since: all of them may be out of reach. ``settings`` is what the output depends on besides ticks and
+    seed, ``planner`` among them the planners' name. ``transcripts`` gets a line with every call for each line that was
+    planned (:class:`planners.replay.Transcript`, and ``line``).
 
     Raises :class:`UserError` where a file cannot be used, the output belongs to another run, or the last planner
     failed: what is written stays, and the same call goes on from there.
@@ -97,7 +99,7 @@ def plan_corpus(
                 on_lost=on_lost,
             )
             run.finish()
-            if run.returned:
+            if run.returned or run.accused:
                 count = f"{summary.counts.total()} of {total} lines are written; the same command goes on"
                 raise UserError(f"{summary.lost[0]} ({count})")
             return summary
@@ -137,6 +139,8 @@ class _Run:
     """The lines of those that were asked again by themselves."""
     running: dict[Future[Planned], tuple[Planner, Batch]] = field(default_factory=dict)
     returned: Batch = field(default_factory=list)
+    accused: Batch = field(default_factory=list)
+    """Those that lost a second planner; what each failed of is its error."""
 
     def finish(self) -> None:
         """Give every idle planner a batch until there are none left: of captions, or of planners."""
@@ -163,25 +167,30 @@ class _Run:
     def _next(self) -> Batch:
         if some := list(islice(self.waiting, self.batch)):
             return some
-        self.suspected |= {caption.line for caption in self.returned[:1]}
-        return [self.returned.pop(0)] if self.returned else []
+        if self.returned:
+            self.suspected.add(self.returned[0].line)
+            return [self.returned.pop(0)]
+        return [PROBE] if self.accused else []
 
     def _lose(self, reason: str, some: Batch) -> None:
         """A planner failed at ``some`` captions: at one for the second time where that one was asked by itself."""
-        again = next((caption for caption in some if caption.line in self.suspected), None)
-        if again is not None:
-            reason = f"{reason} (asked for line {again.line} alone, at which one was lost before)"
+        again = [caption for caption in some if caption.line in self.suspected]
+        if again:
+            reason = f"{reason} (asked for line {again[0].line} alone, at which one was lost before)"
+        self.accused += [replace(caption, error=f"lost two planners: {reason}") for caption in again]
+        self.returned += [caption for caption in some if caption not in again and caption is not PROBE]
         self.summary.lost.append(reason)
-        others = len(self.summary.lost) < len(self.planners)  # the last one ends the run with its reason
-        if others and self.on_lost:
+        if self.on_lost and len(self.summary.lost) < len(self.planners):  # the last one ends the run with its reason
             self.on_lost(reason)
-        if others and again is not None:
-            self._keep([(replace(again, error=f"lost two planners: {reason}"), None)])
-        else:
-            self.returned += some
 
     def _keep(self, planned: Planned) -> None:
-        """Write a batch, its transcripts first: what has none would never get one."""
+        """Write a batch, its transcripts first: what has none would never get one.
+
+        Where its planner was asked, it answers, and it was the accused captions themselves that lost the others.
+        """
+        if any(result is not None for _, result in planned):
+            planned = [pair for pair in planned if pair[0] is not PROBE] + [(each, None) for each in self.accused]
+            self.accused.clear()
         if self.calls:
             _append(self.calls, (self._transcript(*pair) for pair in planned if pair[1] is not None))
         lines = [plan_line(caption, result) for caption, result in planned]

@@ -206,6 +206,26 @@ def test_with_nobody_left_it_is_not_said_to_be_the_captions_fault(tmp_path: Path
     assert planned(source, output) == {"valid": 40}
 
 
+class Unreachable(OneGirl):
+    """All of them lose the network once most is done."""
+
+    done = 0
+
+    def plan(self, prompts: Sequence[str], **options: Any) -> list[PlanResult]:
+        if Unreachable.done >= 36:
+            raise UserError("http://127.0.0.1:4: no connection")
+        Unreachable.done += len(prompts)
+        return super().plan(prompts, **options)
+
+
+def test_when_nobody_is_within_reach_no_caption_is_blamed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Unreachable, "done", 0)
+    source, output = captions(tmp_path, 40), tmp_path / "plans.jsonl"
+    with pytest.raises(UserError, match=r"no connection.*36 of 40 lines are written"):
+        corpus(source, output, *(Unreachable() for _ in range(8)))
+    assert planned(source, output) == {"valid": 40}
+
+
 def test_where_all_planners_are_lost_the_run_ends_and_goes_on_later(tmp_path: Path) -> None:
     source, output = captions(tmp_path, 20), tmp_path / "plans.jsonl"
     lost: list[str] = []

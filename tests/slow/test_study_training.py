@@ -6,6 +6,8 @@ By two ranks, as on a machine with two GPUs.
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -105,3 +107,16 @@ def test_twins_are_trained_and_compared(tmp_path: Path, videos: VideoOptions) ->
     assert document.count("<!-- study claim -->") == 1
     assert "**By events**" in document
     assert "Videos made on a CPU with" in document
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_what_several_ranks_cannot_do_is_said_in_a_line(tmp_path: Path) -> None:
+    (tmp_path / "micro.yaml").write_text(yaml.safe_dump(TRAINING | {"run": str(tmp_path / "run")}))
+    command = [sys.executable, "-m", "dysenvdm.training.launch", "2", str(tmp_path / "micro.yaml")]
+    done = subprocess.run([*command, "--set", "train.stepz=3"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    said = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert len(said) == 1
+    assert "train.stepz" in said[0]
+    assert "Traceback" not in done.stderr

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import socket
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -28,9 +26,11 @@ def options_of(
     """How the videos of a level are made; its own model is trained where the folder lacks it."""
     variant, model = level.variant, videos.model
     if level.clips is not None:
-        model = _trained(recipe, f"{level.clips}-clips", (f"data.clips={level.clips}",), videos.model, folder, ranks)
+        model = _trained(recipe, f"{level.clips}-clips", (f"data.clips={level.clips}",), model, folder, ranks)
     elif variant.set is not None:
-        model = _trained(recipe, _run_name(recipe, level, model), variant.set, videos.model, folder, ranks)
+        # Two variants that train alike share a model, that of the first.
+        twin = next(name for name, one in recipe.variants.items() if one.set == variant.set)
+        model = _trained(recipe, twin, variant.set, model, folder, ranks)
     said = {
         name: value
         for name in ("steps", "scheduler", "scene_mode", "guidance", "scene_guidance")
@@ -39,17 +39,16 @@ def options_of(
     return replace(videos, model=model, **said)
 
 
-def _run_name(recipe: StudyRecipe, level: Level, model: str) -> str:
-    """Of what is trained and not only of the variant: two that train alike share a model, and a recipe that was changed
-    or another autoencoder, or another model to begin from, has another one."""
+def _run_name(recipe: StudyRecipe, label: str, changes: Sequence[str], model: str) -> str:
+    """Of what is trained and not only of the level: a recipe that was changed, another autoencoder or another model to
+    begin from has another one."""
     assert recipe.training is not None
-    said = read_recipe(recipe.training.recipe, [*recipe.training.set, *(level.variant.set or ())])
+    said = read_recipe(recipe.training.recipe, [*recipe.training.set, *changes])
     trained = [said, _hashes(locate(model) / "vae")]
     match said:
         case {"model": {"init": str(init)}}:
             trained.append(_hashes(locate(init)))
-    twin = next(name for name, one in recipe.variants.items() if one.set == level.variant.set)
-    return f"{re.sub(r'[^a-z0-9]+', '-', twin.lower()).strip('-')}-{key_of(trained)[:8]}"
+    return f"{re.sub(r'[^a-z0-9]+', '-', label.lower()).strip('-')}-{key_of(trained)[:8]}"
 
 
 def _hashes(folder: Path) -> list[str]:
@@ -57,21 +56,23 @@ def _hashes(folder: Path) -> list[str]:
 
 
 def _trained(
-    recipe: StudyRecipe, name: str, changes: Sequence[str], model: str, folder: Path, ranks: int | None
+    recipe: StudyRecipe, label: str, changes: Sequence[str], model: str, folder: Path, ranks: int | None
 ) -> str:
     """The model of the study's recipe with these changes, trained where the folder lacks it.
 
     By processes of its own, which a later command joins where they were stopped: its run folder has the checkpoints.
     """
     assert recipe.training is not None
-    run = folder / "training" / name
+    run = folder / "training" / _run_name(recipe, label, changes, model)
     if (run / "model" / "manifest.json").is_file():  # written last
         return str(run / "model")
     run.parent.mkdir(parents=True, exist_ok=True)
     whole = (f"run={run}", f"model.vae={locate(model) / 'vae'}", *recipe.training.set, *changes)
     given = [recipe.training.recipe, *(part for change in whole for part in ("--set", change))]
     say(f"training a model of its own: {run}")
-    done = _launch(given, ranks or _gpus() or 1)
+    ranks = ranks or _gpus() or 1
+    started = ["dysenvdm.training"] if ranks == 1 else ["dysenvdm.training.launch", str(ranks)]
+    done = subprocess.run([sys.executable, "-m", *started, *given], check=False)
     if done.returncode:
         raise UserError(f"{run}: training ended with code {done.returncode}; its own message says why")
     return str(run / "model")
@@ -81,20 +82,3 @@ def _gpus() -> int:
     import torch
 
     return torch.cuda.device_count()
-
-
-def _launch(given: Sequence[str], ranks: int) -> subprocess.CompletedProcess[bytes]:
-    """Train with so many ranks on this machine.
-
-    Several are started by torch's launcher: DeepSpeed's, told a number, passes over ``CUDA_VISIBLE_DEVICES``.
-    """
-    if ranks == 1:
-        return subprocess.run([sys.executable, "-m", "dysenvdm.training", *given], check=False)
-    with socket.socket() as probe:  # the usual port may be another run's
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    where = ["--master-addr=127.0.0.1", f"--master-port={port}"]
-    # One thread for each rank, as the launcher has it of its own accord, and says in four lines.
-    threads = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
-    launcher = [sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={ranks}", *where]
-    return subprocess.run([*launcher, "-m", "dysenvdm.training", *given], check=False, env=os.environ | threads)

@@ -53,6 +53,18 @@ def study(folder: Path, given: dict[str, Any], planners: Sequence[str] = ("gold"
     return found
 
 
+def run_of(command: Sequence[str]) -> Path:
+    """The run folder that a training is told."""
+    [folder] = [Path(part.removeprefix("run=")) for part in command if part.startswith("run=")]
+    return folder
+
+
+def export(pipeline: DysenVDMPipeline, folder: Path) -> None:
+    """What a training leaves."""
+    pipeline.save_pretrained(folder)
+    write_manifest(folder, source="random weights", licence="Apache-2.0")
+
+
 def figure(found: dict[str, Any], row: int, name: str) -> dict[str, Any]:
     [result] = [result for result in found["rows"][row]["results"] if result["figure"] == name]
     return dict(result)
@@ -198,11 +210,9 @@ def test_variants_with_other_settings_are_trained_once_each(
 
     def train(command: list[str], **_: Any) -> subprocess.CompletedProcess[bytes]:
         trained.append(command[5::2])
-        [run_folder] = [Path(part.removeprefix("run=")) for part in command if part.startswith("run=")]
         with torch.no_grad():
             pipeline.unet.conv_out.weight.mul_(2)
-        pipeline.save_pretrained(run_folder / "model")
-        write_manifest(run_folder / "model", source="random weights", licence="Apache-2.0")
+        export(pipeline, run_of(command) / "model")
         return subprocess.CompletedProcess(command, 0)
 
     monkeypatch.setattr("dysenvdm.studies.questions.training.subprocess.run", train)
@@ -235,10 +245,8 @@ def test_a_model_begun_from_other_weights_is_another(
     trained: list[Path] = []
 
     def train(command: list[str], **_: Any) -> subprocess.CompletedProcess[bytes]:
-        [run_folder] = [Path(part.removeprefix("run=")) for part in command if part.startswith("run=")]
-        pipeline.save_pretrained(run_folder / "model")
-        write_manifest(run_folder / "model", source="random weights", licence="Apache-2.0")
-        trained.append(run_folder)
+        trained.append(run_of(command))
+        export(pipeline, run_of(command) / "model")
         return subprocess.CompletedProcess(command, 0)
 
     monkeypatch.setattr("dysenvdm.studies.questions.training.subprocess.run", train)
@@ -251,8 +259,7 @@ def test_a_model_begun_from_other_weights_is_another(
     for scale in (1, 1, 2):
         with torch.no_grad():
             pipeline.unet.conv_out.weight.mul_(scale)
-        pipeline.save_pretrained(start)
-        write_manifest(start, source="random weights", licence="Apache-2.0")
+        export(pipeline, start)
         study(tmp_path / "x", given, videos=videos)
     assert len(trained) == len({*trained}) == 2
 
@@ -260,23 +267,17 @@ def test_a_model_begun_from_other_weights_is_another(
 def test_several_ranks_are_launched_on_this_machine(
     tmp_path: Path, videos: VideoOptions, pipeline: DysenVDMPipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    launched: list[tuple[list[str], dict[str, str]]] = []
+    launched: list[list[str]] = []
 
-    def train(command: list[str], **given: Any) -> subprocess.CompletedProcess[bytes]:
-        launched.append((command, given["env"]))
-        [run_folder] = [Path(part.removeprefix("run=")) for part in command if part.startswith("run=")]
-        pipeline.save_pretrained(run_folder / "model")
-        write_manifest(run_folder / "model", source="random weights", licence="Apache-2.0")
+    def train(command: list[str], **_: Any) -> subprocess.CompletedProcess[bytes]:
+        launched.append(command)
+        export(pipeline, run_of(command) / "model")
         return subprocess.CompletedProcess(command, 0)
 
     monkeypatch.setattr("dysenvdm.studies.questions.training.subprocess.run", train)
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     given = {**EVENTS, "factor": "clips", "levels": [10], "n": 1, "training": {"recipe": "stage/denoiser-nano"}}
     study(tmp_path / "x", given, videos=videos, ranks=3)
-    [(command, environment)] = launched
-    assert command[1:4] == ["-m", "torch.distributed.run", "--nproc-per-node=3"]
-    assert command[command.index("dysenvdm.training") + 1] == "stage/denoiser-nano"
-    assert environment["OMP_NUM_THREADS"] == "1"
+    assert [command[1:5] for command in launched] == [["-m", "dysenvdm.training.launch", "3", "stage/denoiser-nano"]]
 
 
 def test_groups_part_the_captions_and_have_what_the_whole_has(tmp_path: Path) -> None:
@@ -411,8 +412,7 @@ def test_every_size_has_a_model_of_its_own_which_is_trained_once(
             return subprocess.CompletedProcess(command, 2)
         with torch.no_grad():  # another model for every size
             pipeline.unet.conv_out.weight.mul_(int(told["data.clips"]))
-        pipeline.save_pretrained(Path(told["run"]) / "model")
-        write_manifest(Path(told["run"]) / "model", source="random weights", licence="Apache-2.0")  # as exports do
+        export(pipeline, Path(told["run"]) / "model")
         return subprocess.CompletedProcess(command, 0)
 
     monkeypatch.setattr("dysenvdm.studies.questions.training.subprocess.run", train)
@@ -430,5 +430,8 @@ def test_every_size_has_a_model_of_its_own_which_is_trained_once(
     assert "2 videos could not be made" in (tmp_path / "x" / "table.md").read_text()
     study(tmp_path / "x", given, videos=videos)
     assert len(trained) == 2
-    with pytest.raises(UserError, match=r"13-clips: training ended with code 2"):
+    training = {"recipe": "stage/denoiser-nano", "set": ["model.gate=10"]}  # makes other models
+    study(tmp_path / "x", {**given, "training": training}, videos=videos)
+    assert len(trained) == 4
+    with pytest.raises(UserError, match=r"13-clips-\w{8}: training ended with code 2"):
         study(tmp_path / "y", {**given, "levels": [13]}, videos=videos)
