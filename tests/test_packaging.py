@@ -6,9 +6,12 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("planners", "dysenvdm", "serving", "recipes")
@@ -55,3 +58,20 @@ def test_the_wheel_has_every_file_of_the_packages(wheel: set[str]) -> None:
 def test_the_wheel_carries_licence_and_command(wheel: set[str]) -> None:
     [info] = {name.split("/")[0] for name in wheel if ".dist-info/" in name}
     assert {f"{info}/licenses/LICENSE", f"{info}/entry_points.txt"} <= wheel
+
+
+def test_every_constrained_release_installs_on_the_oldest_promised_pythons() -> None:
+    """Debian 12 has Python 3.11.2; a release that asks for 3.11.5 ends the set-up there, and nowhere else."""
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pins = [Requirement(line.split("#")[0]) for line in lines if line and not line.startswith("#")]
+    installed = {item.name.lower().replace("_", "-"): item for item in metadata.distributions()}
+    present = [installed[pin.name.lower()] for pin in pins if pin.name.lower() in installed]
+    assert len(present) > 100
+    refusing = {
+        f"{item.name} {item.version} asks for Python {needed}"
+        for item in present
+        if (needed := item.metadata["Requires-Python"])
+        for python in ("3.11.0", "3.12.0", "3.13.0")
+        if not SpecifierSet(needed).contains(python)
+    }
+    assert refusing == set()
