@@ -18,7 +18,7 @@ from planners.dsg import UserError
 
 if TYPE_CHECKING:
     from dysenvdm.data.cache.plan_file import PlanFile
-    from dysenvdm.data.checking import CountTokens, Look
+    from dysenvdm.data.checking import Encoder, Look
     from dysenvdm.training.recipe import Recipe
 
 app = typer.Typer(add_completion=False)
@@ -54,10 +54,10 @@ def check_data(
     from dysenvdm.data.clip_sheet import draw, shown
 
     resolved = _recipe(recipe, overrides or [])
-    counter, plans = _counter(resolved), _plans(resolved)  # what is missing is said before hours of decoding
+    encoder, plans = _encoder(resolved), _plans(resolved)  # what is missing is said before hours of decoding
     cores = len(os.sched_getaffinity(0))
     looked = look(resolved.data, limit=limit, workers=workers or cores)
-    said = {"recipe": resolved.name, "limit": limit, **report(looked, counter, resolved.model.max_tokens)}
+    said = {"recipe": resolved.name, "limit": limit, **report(looked, encoder)}
     folder = output or resolved.run / "check-data"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -93,14 +93,16 @@ def _recipe(path: str, overrides: list[str]) -> Recipe:
     return load_recipe(path, overrides)
 
 
-def _counter(recipe: Recipe) -> CountTokens | None:
-    """None where the phase reads no captions, or by an encoder that comes with the model it starts from."""
-    from dysenvdm.data.checking import token_counter
-    from dysenvdm.models import locate
+def _encoder(recipe: Recipe) -> Encoder | None:
+    """None where the phase reads no captions."""
+    from dysenvdm.data.checking import Encoder, token_counter
+    from dysenvdm.training.networks import cuts_captions, max_tokens, tokenizer_folder
 
-    if recipe.phase in ("autoencoder", "referee") or recipe.model.preset is None:
+    if recipe.phase in ("autoencoder", "referee"):
         return None
-    return token_counter(locate(recipe.model.text_encoder))
+    cuts = cuts_captions(recipe)
+    fixed = cuts or recipe.model.preset is None
+    return Encoder(token_counter(tokenizer_folder(recipe)), max_tokens(recipe), fixed=fixed, cuts=cuts)
 
 
 def _plans(recipe: Recipe) -> PlanFile | None:
@@ -147,7 +149,9 @@ def _nothing(looked: Look, rejected: Path) -> str:
     kind, ids = looked.data.source.kind, [one.id for one in looked.trained.rejected]
     if not ids:
         held_out = len(looked.held_out.seen) + len(looked.held_out.rejected)
-        return f"no {kind} clip is left to train on, {held_out} are held out; lower data.source.validation_share"
+        if not held_out:
+            return f"no {kind} clip is listed at all; see that what data.source names holds some"
+        return f"no {kind} clip is left to train on, {held_out} are held out; hold out fewer (data.source)"
     reasons = ", ".join(f"{number} {reason}" for reason, number in looked.trained.reasons.items())
     named = f"{', '.join(ids[:20])}{', …' if len(ids) > 20 else ''}"
     return f"none of the {len(ids)} {kind} clips can be used ({reasons}): {named}; each with its reason in {rejected}"

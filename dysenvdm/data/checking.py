@@ -140,8 +140,8 @@ def same_content(look: Look) -> list[tuple[str, str]]:
     return pairs
 
 
-def report(look: Look, count_tokens: CountTokens | None, max_tokens: int) -> dict[str, Any]:
-    """Everything as plain data; ``problems`` are sentences for people. ``count_tokens`` None: no captions are read."""
+def report(look: Look, encoder: Encoder | None) -> dict[str, Any]:
+    """Everything as plain data; ``problems`` are sentences for people. ``encoder`` None: no captions are read."""
     data = look.data
     seen = look.trained.seen + look.held_out.seen
     pairs = same_content(look)
@@ -160,13 +160,13 @@ def report(look: Look, count_tokens: CountTokens | None, max_tokens: int) -> dic
         chosen = [sizes[bucket_of(clip.info, sizes)] for part in look.parts.values() for clip in part.usable]
         said["histograms"]["bucket"] = counted(f"{width}x{height}" for height, width in chosen)
     too_long: list[str] = []
-    if count_tokens and seen:
+    if encoder and seen:
         captions = [(clip.id, caption) for clip in seen for caption in clip.captions]
-        lengths = count_tokens([caption for _, caption in captions])
+        lengths = encoder.count([caption for _, caption in captions])
         said["histograms"]["tokens"] = binned(lengths, TOKENS)
-        too_long = [id for (id, _), length in zip(captions, lengths, strict=True) if length > max_tokens]
+        too_long = [id for (id, _), length in zip(captions, lengths, strict=True) if length > encoder.most]
         said["tokens"] = {"median": median(lengths), "longest": max(lengths), "too_long": list(dict.fromkeys(too_long))}
-    said["problems"] = _problems(look, pairs, too_long, max_tokens)
+    said["problems"] = _problems(look, pairs, too_long, encoder)
     return said
 
 
@@ -185,13 +185,14 @@ def _numbers(part: Part) -> dict[str, Any]:
     }
 
 
-def _problems(look: Look, pairs: list[tuple[str, str]], too_long: list[str], max_tokens: int) -> list[str]:
+def _problems(look: Look, pairs: list[tuple[str, str]], too_long: list[str], encoder: Encoder | None) -> list[str]:
     """What would stop training or spoil it, without being a clip's own fault."""
     data, problems = look.data, []
-    if too_long:
+    if too_long and encoder:
+        what = "reads their beginnings only" if encoder.cuts else "stops at such a caption"
         problems.append(
-            f"{len(too_long)} captions are longer than model.max_tokens={max_tokens}, such as one of {too_long[0]}; "
-            f"training stops at such a caption: shorten them or raise it"
+            f"{len(too_long)} captions are longer than {encoder.limit}, such as one of {too_long[0]}; "
+            f"training {what}: shorten them{'' if encoder.fixed else ' or raise it'}"
         )
     held_out = {clip.id for clip in look.held_out.seen}
     leaks = [(one, other) for one, other in pairs if (one in held_out) != (other in held_out)]
@@ -236,6 +237,22 @@ def binned(values: Iterable[float | None], edges: Sequence[int]) -> dict[str, in
 def counted(values: Iterable[str]) -> dict[str, int]:
     """How often each value is there, the most frequent first."""
     return dict(sorted(Counter(values).items(), key=lambda pair: (-pair[1], pair[0])))
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """How much of a caption a recipe's text encoder reads."""
+
+    count: CountTokens
+    most: int
+    fixed: bool
+    """Whether it comes with the model that a run starts from, and so does the number."""
+    cuts: bool
+    """Whether longer captions are cut, as CLIP's are; else they are refused."""
+
+    @property
+    def limit(self) -> str:
+        return f"the {self.most} tokens that its encoder reads" if self.fixed else f"model.max_tokens={self.most}"
 
 
 def token_counter(folder: Path) -> CountTokens:

@@ -19,6 +19,7 @@ from dysenvdm.backbones import build_vae
 from dysenvdm.data.samples import Sample
 from dysenvdm.models import locate, write_manifest
 from dysenvdm.training.caching import Caching, launched_ranks
+from dysenvdm.training.checkpoint_files import differing_keys, shapes_of
 from dysenvdm.training.networks import WEIGHTS, read_config
 from dysenvdm.training.recipe import Recipe
 from dysenvdm.training.sections import LossSection
@@ -103,12 +104,15 @@ def open_vae(recipe: Recipe) -> AutoencoderKL:
     if folder is None:
         return vae
     try:
-        vae.load_state_dict(load_file(folder / WEIGHTS))
-    except (OSError, RuntimeError, SafetensorError) as error:
+        theirs = load_file(folder / WEIGHTS)
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"model.init: {folder / WEIGHTS} cannot be read ({error}); name a whole one") from None
+    if differences := differing_keys(shapes_of(theirs), shapes_of(vae.state_dict())):
         raise UserError(
-            f"model.init: {folder / WEIGHTS} is no autoencoder of this size ({str(error).splitlines()[0]}); "
+            f"model.init: {folder / WEIGHTS} is no autoencoder of this size: {differences}; "
             f"leave model.preset out to take it as it is"
-        ) from None
+        )
+    vae.load_state_dict(theirs)
     return vae
 
 

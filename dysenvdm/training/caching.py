@@ -27,6 +27,8 @@ from dysenvdm.data.cache.store import Items, Store
 from dysenvdm.data.cache.texts import CachedTexts, captions_of, encoding, listed, listing
 from dysenvdm.data.corpora import Corpus, open_corpus
 from dysenvdm.data.samples import Sample
+from dysenvdm.text import TextEncoder
+from dysenvdm.training.captions import check_captions
 from dysenvdm.training.ranks import join_ranks, launched, meet
 from dysenvdm.training.run_folder import clips_of_run, keep_clips
 from planners.dsg import UserError
@@ -121,6 +123,8 @@ class Caching:
             validation = self._validation(corpus)
             if frozen and not self._clips_store(corpus, frozen).complete:
                 self._checked_gate(frozen, validation)
+                if isinstance(frozen.text_encoder, TextEncoder) and data.source.kind != "stage":
+                    check_captions(corpus, frozen.text_encoder)  # before hours of encoding frames
             cached = CachedCorpus(
                 self._clips(corpus, frozen), validation, corpus.key, draws=data.caching.draws,
                 starts=data.source.kind != "stage", buckets=self._buckets(corpus),

@@ -15,5 +15,6 @@ def check_captions(corpus: Corpus, encoder: TextEncoder) -> None:
             if len(caption.encode()) > encoder.max_tokens - 2 and (unread := encoder.unread(caption)):
                 raise UserError(
                     f"model.max_tokens: {corpus.name(clip)}: a caption has more than {encoder.max_tokens} tokens, "
-                    f"{unread[:40]!r}… is not read; raise it, or shorten the caption"
+                    f"{unread[:40]!r}… is not read; raise it (what starts from model.init keeps its own), or shorten "
+                    f"the caption; 'dysenvdm check-data' names all such clips"
                 )

@@ -187,6 +187,11 @@ def differing_keys(theirs: Mapping[str, tuple[int, ...]], ours: Mapping[str, tup
     return "; ".join(f"{len(names)} {kind} ({_some(names)})" for kind, names in kinds.items() if names)
 
 
+def shapes_of(state: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    """The shapes of a state dict's tensors."""
+    return {name: tuple(tensor.shape) for name, tensor in state.items()}
+
+
 def _some(names: list[str], shown: int = 3) -> str:
     return ", ".join(names[:shown]) + (", ..." if len(names) > shown else "")
 

@@ -19,6 +19,7 @@ from dysenvdm.clip_text import ClipTextEncoder
 from dysenvdm.models import locate, verify
 from dysenvdm.scene_attention import SceneAdapter
 from dysenvdm.text import MAX_TOKENS, TextEncoder
+from dysenvdm.training.checkpoint_files import differing_keys, shapes_of
 from dysenvdm.training.recipe import Recipe
 from planners.dsg import UserError
 
@@ -198,6 +199,18 @@ def text_encoder_bytes(recipe: Recipe) -> int:
     return sum(path.stat().st_size for path in folder.glob("*.safetensors"))
 
 
+def cuts_captions(recipe: Recipe) -> bool:
+    """Whether the text encoder reads the beginning of a caption that is too long, as CLIP does."""
+    return read_config(_text_folder(recipe)).get("model_type") in CLIP
+
+
+def tokenizer_folder(recipe: Recipe) -> Path:
+    """Where the text encoder's tokenizer is; raises :class:`UserError`."""
+    folder = _text_folder(recipe)
+    config = read_config(folder)
+    return locate(config["store"]) if "store" in config else folder
+
+
 def _text_folder(recipe: Recipe) -> Path:
     """Where the text encoder is, or where it is said which one it is."""
     init = init_folder(recipe)
@@ -223,10 +236,10 @@ def _load_weights(init: Path, parts: Mapping[str, nn.Module], preset: str) -> No
     for name, part in parts.items():
         if not (init / name / WEIGHTS).is_file():
             raise UserError(f"model.init: no {init / name / WEIGHTS}; leave model.preset out to take it as it is")
-        try:
-            part.load_state_dict(load_file(init / name / WEIGHTS))
-        except RuntimeError:
+        theirs = load_file(init / name / WEIGHTS)
+        if differences := differing_keys(shapes_of(theirs), shapes_of(part.state_dict())):
             raise UserError(
-                f"model.init: {init / name / WEIGHTS} is not of preset {preset!r} with this recipe's scene section; "
-                f"use the preset and the switches it has, or leave model.preset and scene out"
-            ) from None
+                f"model.init: {init / name / WEIGHTS} is not of preset {preset!r} with this recipe's scene section: "
+                f"{differences}; use the preset and the switches it has, or leave model.preset and scene out"
+            )
+        part.load_state_dict(theirs)

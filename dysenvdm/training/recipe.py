@@ -15,6 +15,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from dysenvdm.data.section import DataSection, Section, StageSource
 from dysenvdm.files import parsed_yaml, written_whole
+from dysenvdm.training.engine_settings import check_settings
 from dysenvdm.training.sections import (
     DegradeSection,
     LogSection,
@@ -29,19 +30,6 @@ from dysenvdm.training.suggestions import suggestion
 from planners.dsg import UserError, one_line
 
 R = TypeVar("R", bound=BaseModel)
-
-
-OURS = {
-    "train_batch_size": "train.batch_size",
-    "train_micro_batch_size_per_gpu": "train.micro_batch",
-    "gradient_accumulation_steps": "train.micro_batch",
-    "gradient_clipping": "train.clip",
-    "optimizer": "train.lr, train.betas and train.weight_decay",
-    "scheduler": "train.warmup and train.cooldown",
-    "bf16": "train.precision",
-    "fp16": "train.precision",
-}
-"""DeepSpeed settings that follow from the train section, and from which of its keys."""
 
 
 class Recipe(Section):
@@ -83,9 +71,7 @@ class Recipe(Section):
             raise ValueError("train.stills and train.coarse: an autoencoder sees stills in any case; leave them out")
         if self.phase != "denoiser" and self.scene != SceneSection():
             raise ValueError("scene: only the denoiser phase has a scene adapter; leave it out")
-        for key in self.deepspeed:
-            if key in OURS:
-                raise ValueError(f"deepspeed.{key}: comes from the train section ({OURS[key]}); set it there")
+        check_settings(self.deepspeed)
         return self
 
 

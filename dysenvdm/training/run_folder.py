@@ -49,9 +49,16 @@ class RunFolder:
         """Raises :class:`UserError` where another process trains in the folder or it holds a run of another recipe."""
         self._file = -1
         if rank == 0:
-            recipe.run.mkdir(parents=True, exist_ok=True)
-            self._lock(recipe.run)
-            refuse_changes(recipe, recipe.run / "recipe.yaml")
+            try:
+                recipe.run.mkdir(parents=True, exist_ok=True)
+                self._lock(recipe.run)
+            except OSError as error:
+                raise UserError(
+                    f"run: {recipe.run} cannot be made or written ({error.strerror}); choose another folder with "
+                    f"--set run=FOLDER"
+                ) from None
+            if (recipe.run / "log.jsonl").exists():  # a run that ended before its first step binds nobody
+                refuse_changes(recipe, recipe.run / "recipe.yaml")
             with disk_trouble(recipe.run):
                 write_recipe(recipe, recipe.run)
         dist.barrier()
@@ -70,7 +77,9 @@ class RunFolder:
         except OSError as error:
             say(f"{run}: cannot be locked there ({error.strerror}); see to it that no other process trains in it")
         if owner:
-            say(f"{run}: the run of {owner} ended before its time; going on from its last checkpoint")
+            kept = any((run / "checkpoints").glob("step-*"))
+            goes_on = "going on from its last checkpoint" if kept else "it left no checkpoint, so this one begins anew"
+            say(f"{run}: the run of {owner} ended before its time; {goes_on}")
         os.ftruncate(self._file, 0)
         os.pwrite(self._file, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
 

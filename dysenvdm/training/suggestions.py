@@ -15,20 +15,21 @@ def suggestion(error: ValidationError, schema: type[BaseModel]) -> str:
     if first["type"] == "missing":  # perhaps it is there, misspelt
         wanted, beside = str(first["loc"][-1]), first["loc"][:-1]
         extra = [str(e["loc"][-1]) for e in others if e["type"] == "extra_forbidden" and e["loc"][:-1] == beside]
-        return next((f"; for {key}, did you mean {wanted}?" for key in extra if _nearest(key, [wanted])), "")
+        return next((f"; for {key}, did you mean {wanted}?" for key in extra if nearest(key, [wanted])), "")
     if first["type"] == "extra_forbidden":
         known = list(
             dict.fromkeys(key for model in _models_at(schema, first["loc"][:-1]) for key in model.model_fields)
         )
-        return _nearest(str(first["loc"][-1]), known) or f"; known: {', '.join(known)}"
+        return nearest(str(first["loc"][-1]), known) or f"; known: {', '.join(known)}"
     if first["type"] == "literal_error" and isinstance(first["input"], str):  # pydantic's own line lists the names
-        return _nearest(first["input"], _names(first["ctx"]["expected"]))
+        return nearest(first["input"], _names(first["ctx"]["expected"]))
     if first["type"] == "union_tag_invalid":
-        return _nearest(str(first["ctx"]["tag"]), _names(first["ctx"]["expected_tags"]))
+        return nearest(str(first["ctx"]["tag"]), _names(first["ctx"]["expected_tags"]))
     return ""
 
 
-def _nearest(word: str, known: Iterable[str]) -> str:
+def nearest(word: str, known: Iterable[str]) -> str:
+    """The end of an error's line that names what the word was probably meant to be; "" where nothing is near."""
     near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.65)
     return f"; did you mean {near[0]}?" if near else ""
 

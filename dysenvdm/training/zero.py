@@ -45,6 +45,7 @@ def offloads_optimizer(recipe: Recipe) -> bool:
 def initialize(module: Any, optimizer: Any, schedule: Any, recipe: Recipe, *, micro: int, parts: int) -> Any:
     """The DeepSpeed engine around a module; raises :class:`UserError` for settings that DeepSpeed refuses."""
     import deepspeed
+    from deepspeed.runtime.config import DeepSpeedConfigError
 
     device = next(module.parameters()).device
     precision = precision_of(recipe, device)
@@ -53,7 +54,7 @@ def initialize(module: Any, optimizer: Any, schedule: Any, recipe: Recipe, *, mi
         write_engine_config(config, recipe.run)
     try:
         engine, *_ = deepspeed.initialize(model=module, optimizer=optimizer, lr_scheduler=schedule, config=config)
-    except ValidationError as error:
+    except (ValidationError, DeepSpeedConfigError) as error:
         raise UserError(f"deepspeed: {one_line(error)}") from None
     return engine
 

@@ -13,6 +13,7 @@ from PIL import Image
 
 from dysenvdm.cli import check_data
 from dysenvdm.data import examining
+from dysenvdm.data.checking import Encoder
 from dysenvdm.data.corpora import open_corpus
 from dysenvdm.training.recipe import load_recipe
 from dysenvdm.video import write_mp4
@@ -155,7 +156,8 @@ def test_where_nothing_can_be_used_one_line_names_the_clips_and_no_old_sheet_is_
 def test_captions_that_are_too_long_are_found_before_training_stops_at_them(
     run, recipe: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(check_data, "_counter", lambda _: lambda texts: [len(text.split()) for text in texts])
+    words = Encoder(lambda texts: [len(text.split()) for text in texts], 8, fixed=False, cuts=False)
+    monkeypatch.setattr(check_data, "_encoder", lambda _: words)
     done = run("check-data", recipe, "--set", "model.max_tokens=8", "--json")
     assert json.loads(done.out)["tokens"]["too_long"] == []
     text = (recipe.parent / "list.jsonl").read_text()

@@ -134,6 +134,26 @@ def test_a_folder_with_another_run_is_refused(uninterrupted: Path, tmp_path: Pat
         run(recipe_file(tmp_path), [f"run={uninterrupted.parent}", "seed=5"])
 
 
+def test_a_run_that_never_began_binds_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The advice of an error before the first step, a smaller batch, is followed in the same folder."""
+
+    def too_much(*_: object, **__: object) -> None:
+        raise UserError("lower it")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop.Trainer, "train", too_much)
+        with pytest.raises(UserError, match="lower it"):
+            run(recipe_file(tmp_path), ["train.batch_size=4"])
+    run(recipe_file(tmp_path), ["train.batch_size=2"])
+    assert yaml.safe_load((tmp_path / "run/recipe.yaml").read_text())["train"]["batch_size"] == 2
+
+
+def test_a_run_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=r"file.*cannot be made.*--set run=FOLDER"):
+        run(recipe_file(tmp_path), [f"run={tmp_path / 'file' / 'run'}"])
+
+
 def test_a_loss_that_is_not_finite_stops_with_the_clips_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     prepare = AutoencoderPhase.prepare
 

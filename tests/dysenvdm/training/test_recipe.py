@@ -42,6 +42,15 @@ def test_overrides_are_yaml_and_reach_every_depth() -> None:
         ("train.lr=[", "not valid YAML"),
         ("deepspeed=/dev/zero", r"deepspeed: /dev/zero cannot be read \(no plain file\)"),
         ("deepspeed.gradient_clipping=1.0", "deepspeed.gradient_clipping.*train section"),
+        ("deepspeed.torch_autocast={enabled: true}", r"deepspeed\.torch_autocast: .*train\.precision"),
+        ("deepspeed.zero_optimisation={stage: 2}", r"deepspeed\.zero_optimisation: .*did you mean zero_optimization"),
+        ("deepspeed.wheels=4", r"deepspeed\.wheels: no setting of DeepSpeed .*known: zero_optimization, "),
+        ("deepspeed.zero_optimization=2", r"deepspeed\.zero_optimization: 2 is no mapping"),
+        ("deepspeed.zero_optimization={stage: 2, offload_param: {device: cpu}}", r"offload_param: does nothing at sta"),
+        (
+            "deepspeed.zero_optimization={stage: 0, offload_optimizer: {device: cpu}}",
+            r"offload_optimizer: does nothing",
+        ),
     ],
 )
 def test_a_bad_override_is_one_line(override: str, message: str) -> None:

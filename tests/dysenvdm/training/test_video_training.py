@@ -208,6 +208,20 @@ def test_a_caption_that_is_too_long_is_said_before_the_first_step(tmp_path: Path
         path.write_text(words)
 
 
+def test_a_caption_that_is_too_long_is_said_before_frames_are_encoded(tmp_path: Path, clips: Path) -> None:
+    path = clips / "2.txt"
+    words = path.read_text()
+    path.write_text("a girl walks to the box " * 20)
+    try:
+        with pytest.raises(UserError, match=r"2\.mp4: a caption has more than 64 tokens.*model\.init keeps its own"):
+            run(recipe_file(tmp_path, clips, "denoiser", cache=True), [])
+    finally:
+        path.write_text(words)
+    assert list((tmp_path / "cache").glob("latents-*/*.safetensors")) == []
+    run(recipe_file(tmp_path, clips, "denoiser", cache=True), ["train.steps=1"])
+    assert list((tmp_path / "cache").glob("latents-*/*.safetensors")) != []
+
+
 def test_the_foreground_lies_on_any_grid() -> None:
     cells = np.random.default_rng(0).random((3, 16, 16)) < 0.5
     assert np.array_equal(on_grid(cells, 16, 16), cells)
