@@ -21,7 +21,7 @@ PRONOUNS = word_set("he she it they him them who which")
 REFLEXIVES = word_set("himself herself itself themselves each together")
 DIRECTIONS = word_set("left right front back side forward backward forwards backwards")
 NUMBERS = {"two": 2, "three": 3, "four": 4, "five": 5, "six": 6}
-LOCATIVE = word_set("in on at under below above near beside by behind inside outside between among")
+LOCATIVE = word_set("in on at under below beneath above near beside by behind inside outside between among")
 PREPOSITIONS = LOCATIVE | word_set(
     "to into onto over through across around along from off out up down toward towards past against with for of"
 )

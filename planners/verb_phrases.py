@@ -16,10 +16,14 @@ STATES = word_set("sit stand lie sleep hold wear look watch see wait rest kneel 
 """Verbs of which no phase is told: who sits does not begin to sit."""
 
 
+PLACES = frozenset(("next to", "away from", "left of", "right of"))
+"""Relations that begin with a word which is no preposition alone."""
+
+
 def is_relation(fact: Fact) -> bool:
-    """Whether a predicate says where something is and not what it does: "in", "next to", "be in front of"."""
+    """Whether a predicate says where or how something is and not what it does: "in", "next to", "taller than"."""
     words = [word for word in fact.label.split() if word not in ("be", "is", "are")]
-    return not words or words[0] in PREPOSITIONS or words[0] == "next"
+    return not words or words[0] in PREPOSITIONS or " ".join(words[:2]) in PLACES or words[1:] == ["than"]
 
 
 def conjugated(predicate: str, form: Phase | Literal["doing"], *, several: bool = False) -> str:

@@ -188,3 +188,17 @@ def test_nouns_are_counted() -> None:
     ]  # fmt: skip
     assert [plural(noun) for noun in ("dog", "box", "old man", "baby")] == ["dogs", "boxes", "old men", "babies"]
     assert [is_plural(noun) for noun in ("dogs", "people", "bus", "grass", "dog")] == [True, True, False, False, False]
+
+
+@pytest.mark.parametrize(
+    "relation",
+    [
+        "above", "beneath", "left of", "right of", "in front of", "behind", "next to", "past", "toward", "away from",
+        "with", "inside", "in", "beside", "taller than", "larger than", "faster than",
+    ],
+)  # fmt: skip
+def test_relations_of_annotated_data_sets_are_no_verbs(relation: str) -> None:
+    """Those of VidVRD, VidOR and Action Genome; behind a verb, as in "run away from", the verb is inflected."""
+    assert narrate(graph((f"dog | {relation} | sofa", "user", 0, 8))).text == f"There is a dog {relation} a sofa."
+    if not relation.endswith(" than"):
+        assert narrate(graph((f"dog | run {relation} | sofa", "user", 0, 8))).text == f"A dog runs {relation} a sofa."

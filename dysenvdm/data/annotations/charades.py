@@ -6,6 +6,7 @@ Source: Sigurdsson et al., "Hollywood in Homes" (2016), and the released ``Chara
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,7 +82,7 @@ def read_lists(folder: Path) -> dict[str, Described]:
     described: dict[str, Described] = {}
     for path in lists:
         with path.open(encoding="utf-8", newline="") as file:
-            rows = csv.DictReader(file)
+            rows = csv.DictReader(_decoded(path, file))
             missing = {"id", "script", "descriptions", "actions"} - set(rows.fieldnames or ())
             if missing:
                 raise UserError(f"{path}: no column {min(missing)!r}; it is not the official list")
@@ -92,6 +93,13 @@ def read_lists(folder: Path) -> dict[str, Described]:
                 captions = dict.fromkeys(" ".join(text.split()) for text in texts)
                 described[row["id"]] = Described(tuple(filter(None, captions)), row["actions"])
     return described
+
+
+def _decoded(path: Path, file: Iterable[str]) -> Iterator[str]:
+    try:
+        yield from file
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: not UTF-8 text; is it the official list?") from None
 
 
 def _rows(path: Path, columns: int) -> list[list[str]]:

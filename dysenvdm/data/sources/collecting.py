@@ -5,21 +5,25 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from dysenvdm.data.entries import Entry, Found, Reason, Rejected
 from planners.dsg import UserError
 
-SUFFIXES = (".mp4", ".mkv", ".webm", ".avi", ".mov")
+SUFFIXES = (".mp4", ".m4v", ".mkv", ".webm", ".avi", ".mov", ".mpg", ".mpeg")
 
 
 def check_folder(key: str, folder: Path, layout: str) -> None:
     """Raise :class:`UserError` unless there is such a folder with anything in it."""
     if not folder.is_dir():
         raise UserError(f"{key}: no folder {folder}; expected {layout}")
-    if not any(folder.iterdir()):
+    try:
+        empty = not any(folder.iterdir())
+    except OSError as error:
+        raise UserError(f"{key}: {folder} cannot be read ({error.strerror}); see to its rights") from None
+    if empty:
         raise UserError(f"{key}: the folder {folder} is empty; expected {layout}")
 
 
@@ -43,13 +47,27 @@ def parse_json(key: str, path: Path, text: str | bytes) -> Any:
 def videos_below(root: Path) -> dict[str, Path]:
     """Name without suffix -> path, of all video files below ``root``; of several the first."""
     found: dict[str, Path] = {}
-    for folder, folders, names in os.walk(root, followlinks=True):
-        folders.sort()
-        for name in sorted(names):
-            stem, suffix = os.path.splitext(name)
-            if suffix.lower() in SUFFIXES:
-                found.setdefault(stem, Path(folder, name))
+    for path in files_below(root):
+        if path.suffix.lower() in SUFFIXES:
+            found.setdefault(path.stem, path)
     return found
+
+
+def files_below(root: Path) -> Iterator[Path]:
+    """All files below ``root``, also behind links, by name; raises :class:`UserError` for a folder that is closed."""
+
+    def closed(error: OSError) -> None:
+        raise UserError(f"data.source.root: {error.filename} cannot be read ({error.strerror}); see to its rights")
+
+    seen: set[str] = set()
+    for folder, folders, names in os.walk(root, followlinks=True, onerror=closed):
+        place = os.path.realpath(folder)
+        if place in seen:  # a link to a folder above, or to one that was listed already
+            folders.clear()
+            continue
+        seen.add(place)
+        folders.sort()
+        yield from (Path(folder, name) for name in sorted(names))
 
 
 class Folders:
@@ -82,7 +100,11 @@ class Collector:
     def add(self, id: str, path: Path | None, captions: Iterable[str], *, expected: str = "", **more: Any) -> None:
         """One clip; ``path`` None: its file, ``expected``, is not there. An id is taken once."""
         said = tuple(text for text in (" ".join(caption.split()) for caption in captions) if text)
-        if id in self._seen:
+        if not _is_text(id):
+            self.reject(id, "bad annotation", "the file's name is not UTF-8; rename it")
+        elif not all(map(_is_text, said)):
+            self.reject(id, "bad annotation", "a caption holds half a character (a lone surrogate)")
+        elif id in self._seen:
             self.reject(id, "duplicate", "it is listed more than once; the first is taken")
         elif path is None:
             self.reject(id, "missing file", expected)
@@ -93,10 +115,20 @@ class Collector:
         self._seen.add(id)
 
     def reject(self, id: str, reason: Reason, detail: str) -> None:
+        id, detail = (text.encode(errors="backslashreplace").decode() for text in (id, detail))
         self._rejected.append(Rejected(id, reason, detail))
 
     def found(self) -> Found:
         return Found(tuple(self._entries), tuple(self._rejected))
+
+
+def _is_text(text: str) -> bool:
+    """Whether it can be written down: names of files may hold bytes, and JSON halves of characters, that cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def shared_out(found: Found, share: float, held_out: bool) -> Found:

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from dysenvdm.data.entries import Found
 from dysenvdm.data.section import FolderSource
-from dysenvdm.data.sources.collecting import SUFFIXES, Collector, Folders, check_folder, read_text, shared_out
+from dysenvdm.data.sources.collecting import (
+    SUFFIXES,
+    Collector,
+    Folders,
+    check_folder,
+    files_below,
+    read_text,
+    shared_out,
+)
 from planners.dsg import UserError, one_line
 
 LAYOUT = 'clip.mp4 beside clip.txt, or a JSONL file of {"file": "clip.mp4", "text": "…"} as data.source.annotations'
@@ -53,7 +60,7 @@ def _beside(root: Path) -> Found:
     """Every video below ``root``, told by the text file of its name, which is one caption."""
     collector = Collector()
     folders = Folders()
-    for path in sorted(_videos(root)):
+    for path in sorted(path for path in files_below(root) if path.suffix.lower() in SUFFIXES):
         text = folders.file(path.with_suffix(".txt"))
         id = path.relative_to(root).as_posix()
         if text is None:
@@ -64,20 +71,14 @@ def _beside(root: Path) -> Found:
         except UnicodeDecodeError:
             collector.reject(id, "bad annotation", f"{text.name} is not UTF-8 text")
             continue
+        except OSError as error:
+            collector.reject(id, "bad annotation", f"{text.name} cannot be read ({error.strerror})")
+            continue
         collector.add(id, path, [caption], dsg=folders.file(path.with_suffix(".dsg.json")))
     found = collector.found()
     if not found.entries and not found.rejected:
         raise UserError(f"data.source.root: no videos ({', '.join(SUFFIXES)}) below {root}; expected {LAYOUT}")
     return found
-
-
-def _videos(root: Path) -> list[Path]:
-    return [
-        Path(folder, name)
-        for folder, _, names in os.walk(root, followlinks=True)
-        for name in names
-        if os.path.splitext(name)[1].lower() in SUFFIXES
-    ]
 
 
 def _listed(root: Path, name: str, annotations: Path) -> Found:

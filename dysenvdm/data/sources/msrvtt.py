@@ -81,4 +81,9 @@ def _listed(path: Path) -> set[str]:
     reader = csv.DictReader(io.StringIO(read_text("data.source.test_list", path), newline=""))
     if "video_id" not in (reader.fieldnames or ()):
         raise UserError(f"data.source.test_list: {path} has no column 'video_id'; is it a list such as 1k-A?")
-    return {row["video_id"] for row in reader}
+    listed = set()
+    for row in reader:
+        if not row["video_id"]:
+            raise UserError(f"data.source.test_list: {path}, line {reader.line_num}: a row without its video_id")
+        listed.add(row["video_id"])
+    return listed

@@ -29,6 +29,16 @@ def find(source: WebVidSource, held_out: bool) -> Found:
         clip = (row["videoid"] or "").strip()
         if not clip or row["name"] is None:
             collector.reject(f"{path.name}:{number}", "bad annotation", "the row lacks a videoid or a name")
+        elif None in row:
+            collector.reject(
+                f"{path.name}:{number}",
+                "bad annotation",
+                "more columns than the header; quote a text with commas",
+            )
+        elif any(line.count(",") >= len(row) - 1 for line in row["name"].splitlines()[1:]):
+            collector.reject(
+                f"{path.name}:{number}", "bad annotation", "other rows within the caption; a quote is open"
+            )
         elif clip in elsewhere:
             collector.reject(clip, "duplicate", "it is also in the validation CSV, and held out")
         else:

@@ -1,6 +1,7 @@
 """A plain folder: caption files beside videos, or one JSONL."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -97,6 +98,30 @@ def test_the_same_clip_twice_is_a_duplicate(root: Path, tmp_path: Path) -> None:
     found = everything(FolderSource(kind="folder", root=root, annotations=path))
     assert len(found.entries) == 1
     assert [rejected.reason for rejected in found.rejected] == ["duplicate"]
+
+
+def test_links_in_circles_names_and_captions_that_are_no_text(root: Path) -> None:
+    (root / "self").symlink_to(root)
+    (root / "linked.mp4").write_bytes(b"x")
+    (root / "linked.txt").symlink_to(root / "nowhere.txt")
+    (root / "halved.mp4").write_bytes(b"x")
+    (root / "halved.txt").mkdir()
+    (root / os.fsdecode(b"caf\xe9.mp4")).write_bytes(b"x")
+    (root / os.fsdecode(b"caf\xe9.txt")).write_text("A cup.")
+    found = everything(FolderSource(kind="folder", root=root))
+    assert sorted(entry.id for entry in found.entries) == ["a.mp4", "more/c.MOV"]
+    said = {rejected.id: rejected.detail for rejected in found.rejected}
+    assert "cannot be read" in said["linked.mp4"]
+    assert "cannot be read" in said["halved.mp4"]
+    assert "not UTF-8" in said["caf\\udce9.mp4"]
+
+
+def test_half_a_character_in_a_caption_is_named(root: Path, tmp_path: Path) -> None:
+    path = tmp_path / "clips.jsonl"
+    path.write_text('{"file": "a.mp4", "text": "A dog \\ud83d runs."}\n')
+    found = everything(FolderSource(kind="folder", root=root, annotations=path))
+    assert not found.entries
+    assert [(r.id, r.reason) for r in found.rejected] == [("a.mp4", "bad annotation")]
 
 
 def test_no_videos_is_an_error_that_shows_the_layout(tmp_path: Path) -> None:

@@ -62,6 +62,13 @@ def test_a_list_such_as_1k_a_is_held_out_and_all_else_trained_on(source: MsrVttS
     assert [(r.id, r.reason) for r in find(listed, held_out=True).rejected] == [("video5", "bad annotation")]
 
 
+def test_a_list_with_half_a_row_is_an_error_with_its_line(source: MsrVttSource, tmp_path: Path) -> None:
+    path = tmp_path / "MSRVTT_JSFUSION_test.csv"
+    path.write_text("key,vid_key,video_id,sentence\nret0,msr1,video1,a person\nret1\n")
+    with pytest.raises(UserError, match=r"test_list: .*line 3: a row without its video_id"):
+        find(source.model_copy(update={"test_list": path}), held_out=True)
+
+
 def test_one_file_alone_may_be_given(source: MsrVttSource) -> None:
     one = MsrVttSource.model_validate(
         {"kind": "msrvtt", "root": source.root, "annotations": str(source.annotations[0])}

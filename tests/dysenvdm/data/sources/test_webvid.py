@@ -92,6 +92,20 @@ def test_another_csv_is_an_error(source: WebVidSource, content: bytes | None, me
         find(source, held_out=False)
 
 
+def test_commas_and_line_breaks_that_no_quotes_hold_are_named(source: WebVidSource) -> None:
+    """Else the caption is cut at the comma, or runs on over the rows that follow."""
+    columns = HEADER.strip().split(",").index("name")
+    assert columns == 1
+    source.annotations.write_text(
+        HEADER + "11,A man, a dog,1,000001_000050,,\n" + '12,"A cat,1,p,,\n13,A cow,1,p,,\n14,"A hen",1,p,,\n'
+    )
+    found = find(source, held_out=False)
+    assert not found.entries
+    assert [(r.id.partition(":")[0], r.reason) for r in found.rejected] == [
+        (source.annotations.name, "bad annotation")
+    ] * 2
+
+
 def test_without_a_validation_file_a_fixed_share_is_held_out(tmp_path: Path) -> None:
     root, annotations = tmp_path / "videos", tmp_path / "all.csv"
     (root / "p").mkdir(parents=True)
