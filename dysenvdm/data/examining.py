@@ -114,10 +114,15 @@ class Notes:
             for path, holds in examine_all(paths, workers):
                 name, stamp = self._name(path), stamps[path]
                 said: dict[str, Any] = {"error": holds} if isinstance(holds, str) else {"holds": asdict(holds)}
-                file.write(json.dumps({"file": name, **asdict(stamp), **said}) + "\n")
+                if not isinstance(holds, Passing):
+                    file.write(json.dumps({"file": name, **asdict(stamp), **said}) + "\n")
                 noted[name] = Examined(stamp, holds)
                 progress.advance(bar)
         return noted
+
+
+class Passing(str):
+    """Why a file could not be looked into this time, which says nothing of the file: the next look tries again."""
 
 
 def _is_of(examined: Examined | None, stamp: Stamp) -> bool:
@@ -174,7 +179,10 @@ class _Examiner:
             said = "decoding it does not come to an end" if hung else self.pipe.recv()
         except (EOFError, OSError):
             self.process.join()
-            said = f"it crashes the decoder ({signal.Signals(-code).name if (code := self._code()) < 0 else code})"
+            code = self._code()
+            said = f"it crashes the decoder ({signal.Signals(-code).name if code < 0 else code})"
+            if code in (-signal.SIGKILL, -signal.SIGTERM):  # by a person, or for want of memory
+                said = Passing(f"its examiner was ended ({signal.Signals(-code).name}); the next look tries again")
             hung = True
         self.seen = time.monotonic()
         if said is not None:
@@ -200,6 +208,12 @@ def _serve(pipe: Any) -> None:
     while True:
         try:
             path = pipe.recv()
+            try:
+                with suppress(FileNotFoundError):  # which is said below
+                    path.open("rb").close()
+            except OSError as error:
+                pipe.send(Passing(f"it cannot be read ({error.strerror}); the next look tries again"))
+                continue
             try:
                 pipe.send(decoding.examine(path, lambda: pipe.send(None)))
             except UndecodableError as error:

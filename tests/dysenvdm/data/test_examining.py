@@ -87,6 +87,28 @@ def test_a_file_that_crashes_or_hangs_the_decoder_is_named_and_the_others_go_on(
                 assert holds == Info(int(name), 1.0, 8, 8)
 
 
+def test_what_says_nothing_of_a_file_is_not_noted(
+    tmp_path: Path, make_video: MakeVideo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An examiner that is killed, for want of memory or by a person, and a file that cannot be opened for now."""
+    good, closed = make_video(tmp_path / "good.mp4", 8), make_video(tmp_path / "closed.mp4", 8)
+    notes, opens = Notes(tmp_path / "notes.jsonl", tmp_path), Path.open
+
+    def refused(path: Path, *arguments: object, **named: object) -> object:
+        if path == closed:
+            raise PermissionError(13, "Permission denied")
+        return opens(path, *arguments, **named)  # type: ignore[call-overload]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", refused)
+        patch.setattr(decoding, "examine", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+        held = notes.of([good, closed], workers=1)
+    assert "SIGKILL" in str(held[good].holds)
+    assert "Permission denied" in str(held[closed].holds)
+    again = notes.of([good, closed], workers=1)
+    assert [again[path].holds.frames for path in (good, closed)] == [8, 8]
+
+
 def test_signs_of_life_are_no_answer_and_keep_a_long_file_going(monkeypatch: pytest.MonkeyPatch) -> None:
     def slow(path: Path, alive: Callable[[], None]) -> Info:
         for _ in range(8):
