@@ -182,7 +182,7 @@ class _Examiner:
             code = self._code()
             said = f"it crashes the decoder ({signal.Signals(-code).name if code < 0 else code})"
             if code in (-signal.SIGKILL, -signal.SIGTERM):  # by a person, or for want of memory
-                said = Passing(f"its examiner was ended ({signal.Signals(-code).name}); the next look tries again")
+                said = Passing(said)
             hung = True
         self.seen = time.monotonic()
         if said is not None:
