@@ -23,6 +23,8 @@ Size = tuple[int, int]
 """(h, w) in pixels."""
 SUBSTITUTED = 1
 """Frames that decord may replace by a neighbour before a file counts as damaged; some sound files lack their last."""
+WHOLE = 0.9
+"""Share of the length that is told of a file, below which it counts as cut off."""
 
 
 class UndecodableError(Exception):
@@ -103,18 +105,21 @@ def examine(path: Path, alive: Callable[[], None] = lambda: None) -> Info:
     reader = _open(path)
     try:
         height, width = reader[0].shape[:2]
+        shown = _shown(path, reader, alive)
         reader.seek(0)
         count = 0
-        for count in range(1, len(reader) + 1):
+        for count in range(1, shown + 1):
             reader.next()
             if count % 64 == 0:
                 alive()
-        times = _times(reader)
+        times = _times(reader, shown)
     except _errors() as error:
         raise UndecodableError(_said(error)) from None
     end = float(times[-1] + (times[-1] - times[0]) / max(1, count - 1))
     if count < 2 or not end > 0:
         raise UndecodableError("it is a single frame")
+    if (told := _seconds_told(path, end)) * WHOLE > end:
+        raise UndecodableError(f"it is cut off ({end:.1f} s of the {told:.1f} s in its header): download it again")
     return Info(count, round(end, 6), height, width)
 
 
@@ -140,9 +145,9 @@ def decode(path: Path, info: Info, span: Span | None, sampling: Sampling, size: 
     wide += _misread(wide)
     reader = _open(path, wide, tall)
     try:
-        times = _times(reader)
+        times = _times(reader, info.frames)
         chosen = sampling.choose(times, info, span, at)
-        frames = reader.get_batch(chosen.tolist()).asnumpy()
+        frames = _taken(reader, chosen, cut=info.frames < len(reader))
     except _errors() as error:
         raise UndecodableError(_said(error)) from None
     top, left = (tall - height) // 2, (wide - width) // 2
@@ -223,11 +228,74 @@ def _frames_told(path: Path) -> int:
     return 0
 
 
-def _times(reader: Any) -> NDArray[np.float64]:
-    """When each frame appears; where the file does not say (AVI often does not), they are evenly spaced."""
-    times = reader.get_frame_timestamp(np.arange(len(reader)))[:, 0].astype(np.float64)
+def _shown(path: Path, reader: Any, alive: Callable[[], None]) -> int:
+    """How many frames can be seen: a lossless cut's edit list hides those before its start, which decord counts too.
+
+    It takes them for damaged, being given none. They are hidden only if FFmpeg shows exactly the others.
+    """
+    import av
+    from av.error import FFmpegError
+
+    frames = len(reader)
+    hidden = int((_stamps(reader) < -1e-6).sum())
+    if hidden > SUBSTITUTED:
+        with suppress(FFmpegError, OSError, ValueError, IndexError), av.open(str(path)) as file:
+            count = 0
+            for count, _ in enumerate(file.decode(file.streams.video[0]), start=1):
+                if count % 64 == 0:
+                    alive()
+            if count == frames - hidden:
+                return count
+    return frames
+
+
+def _taken(reader: Any, chosen: NDArray[np.int64], *, cut: bool) -> NDArray[np.uint8]:
+    """Frames by their numbers. Of a ``cut`` file decord numbers others after a seek, so it is read from its start."""
+    if not cut:
+        frames: NDArray[np.uint8] = reader.get_batch(chosen.tolist()).asnumpy()
+        return frames
+    wanted, taken = set(chosen.tolist()), {}
+    for number in range(max(wanted) + 1):
+        frame = reader.next()
+        if number in wanted:
+            taken[number] = frame.asnumpy()
+    return np.stack([taken[number] for number in chosen.tolist()])
+
+
+def _seconds_told(path: Path, seconds: float) -> float:
+    """How long the header says that a file is, where nothing in it lasts so long; 0 where it does not say.
+
+    Sound that goes on after the last frame makes a whole file longer than its ``seconds`` of frames.
+    """
+    import av
+    from av.error import FFmpegError
+
+    with suppress(FFmpegError, OSError, ValueError, IndexError), av.open(str(path)) as file:
+        stream = file.streams.video[0]
+        told = (file.duration or 0) / av.time_base
+        if stream.duration and stream.time_base:
+            told = float(stream.duration * stream.time_base)
+        if file.format.name == "avi" and stream.average_rate:  # whose length FFmpeg guesses from its bytes
+            told = float(stream.frames / stream.average_rate)
+        if told * WHOLE <= seconds:
+            return told
+        for packet in file.demux():
+            if packet.pts is not None and packet.time_base:
+                seconds = max(seconds, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+        return told if told * WHOLE > seconds else 0.0
+    return 0.0
+
+
+def _stamps(reader: Any) -> NDArray[np.float64]:
+    stamps: NDArray[np.float64] = reader.get_frame_timestamp(np.arange(len(reader)))[:, 0].astype(np.float64)
+    return stamps
+
+
+def _times(reader: Any, shown: int) -> NDArray[np.float64]:
+    """When each ``shown`` frame appears; where the file does not say (AVI often does not), they are evenly spaced."""
+    times = _stamps(reader)[-shown:]
     if len(times) > 1 and not ((np.diff(times) > 0).all() and np.isfinite(times).all()):
-        return np.arange(len(reader)) / reader.get_avg_fps()
+        return np.arange(len(times)) / reader.get_avg_fps()
     return times - times[0]
 
 

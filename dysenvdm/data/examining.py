@@ -176,7 +176,7 @@ class _Examiner:
         """What it says of its file, or what became of it; None while it is still at work."""
         said: Info | str | None
         try:
-            said = "decoding it does not come to an end" if hung else self.pipe.recv()
+            said = Passing("decoding it does not come to an end") if hung else self.pipe.recv()  # or the disk was slow
         except (EOFError, OSError):
             self.process.join()
             code = self._code()

@@ -105,6 +105,8 @@ def _decoded(path: Path, file: Iterable[str]) -> Iterator[str]:
 def _rows(path: Path, columns: int) -> list[list[str]]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: not UTF-8 text; is it the official list?") from None
     except OSError:
         raise UserError(f"{path}: not there; actions are read with Charades' lists of classes beside them") from None
     rows = [line.split() for line in lines if line.strip()]

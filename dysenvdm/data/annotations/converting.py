@@ -13,6 +13,7 @@ import av
 from av.error import FFmpegError
 
 from dysenvdm.data.annotations.timeline import BadAnnotation, Footage, Interval, parts, scene_graph, without_flicker
+from dysenvdm.data.decoding import WHOLE
 from dysenvdm.data.entries import Rejected
 from dysenvdm.files import check_parent, written_whole
 from planners.dsg import DynamicSceneGraph, UserError
@@ -26,7 +27,7 @@ class Conversion:
 
     ``seconds`` is how long a clip is at least (None: the whole video). Facts of one statement that are less than
     ``join`` seconds apart become one. ``tell`` makes a caption of a graph for clips that have none. ``videos`` is the
-    folder of the videos; with it clips without a file are rejected, and the list's paths are relative to it.
+    folder of the videos; with it clips without a whole file are rejected, and the list's paths are relative to it.
     """
 
     folder: Path
@@ -40,6 +41,9 @@ class Conversion:
         """Write a video's graphs; yield a line of the list for each, or what is wrong with it."""
         if self.videos is not None and not (self.videos / footage.video).is_file():
             yield Rejected(footage.id, "missing file", f"{footage.video} is not in {self.videos}")
+            return
+        if self.videos is not None and (cut_off := _cut_off(self.videos / footage.video, footage)):
+            yield cut_off
             return
         steady = without_flicker(footage, self.join)
         cuts = parts(steady, self.seconds)
@@ -99,6 +103,19 @@ def convert(
     return lines, rejected
 
 
+def _cut_off(path: Path, footage: Footage) -> Rejected | None:
+    """What is wrong with a video over whose frames its annotations, being of more, would be stretched."""
+    try:
+        frames, fps = frames_and_fps(path)
+    except BadAnnotation as error:
+        return Rejected(footage.id, error.reason, str(error))
+    there, annotated = frames / fps, footage.frames / footage.fps
+    if there >= WHOLE * annotated:
+        return None
+    said = f"shorter than annotated ({there:.1f} s of {annotated:.1f} s): download it again"
+    return Rejected(footage.id, "too short", f"{footage.video}: {said}")
+
+
 def write_rejected(path: Path, rejected: Iterable[Rejected]) -> None:
     """One JSON object per line: id, reason, detail."""
     with written_whole(path) as temporary, temporary.open("w", encoding="utf-8") as file:
@@ -106,13 +123,15 @@ def write_rejected(path: Path, rejected: Iterable[Rejected]) -> None:
 
 
 def frames_and_fps(path: Path) -> tuple[int, float]:
-    """How many frames a video has and how many a second, by its header; raises :class:`BadAnnotation`."""
+    """How many frames a video has and how many a second; raises :class:`BadAnnotation`.
+
+    Frames that the header does not count (Matroska's) are counted: its length stays when the file is cut off.
+    """
     try:
         with av.open(str(path)) as file:
             stream = file.streams.video[0]
             rate = float(stream.average_rate or stream.base_rate or 0)
-            seconds = float(stream.duration * stream.time_base) if stream.duration and stream.time_base else 0.0
-            frames = stream.frames or round((seconds or (file.duration or 0) / 1e6) * rate)
+            frames = stream.frames or sum(packet.size > 0 for packet in file.demux(stream))
     except (FFmpegError, OSError, IndexError) as error:
         raise BadAnnotation(f"{path}: cannot be read as a video ({error})", "undecodable") from None
     if frames < 1 or rate <= 0:

@@ -17,12 +17,13 @@ SUFFIXES = (".mp4", ".m4v", ".mkv", ".webm", ".avi", ".mov", ".mpg", ".mpeg")
 
 def check_folder(key: str, folder: Path, layout: str) -> None:
     """Raise :class:`UserError` unless there is such a folder with anything in it."""
-    if not folder.is_dir():
-        raise UserError(f"{key}: no folder {folder}; expected {layout}")
     try:
-        empty = not any(folder.iterdir())
+        there = folder.is_dir()
+        empty = there and not any(folder.iterdir())
     except OSError as error:
         raise UserError(f"{key}: {folder} cannot be read ({error.strerror}); see to its rights") from None
+    if not there:
+        raise UserError(f"{key}: no folder {folder}; expected {layout}")
     if empty:
         raise UserError(f"{key}: the folder {folder} is empty; expected {layout}")
 
@@ -81,7 +82,7 @@ class Folders:
         if path.parent not in self._names:
             try:
                 names = sorted(os.listdir(path.parent))
-            except OSError:
+            except (OSError, ValueError):  # ValueError: a path that no file can have, such as with half a character
                 names = []
             self._names[path.parent] = {name.lower(): name for name in names} | {name: name for name in names}
         names_there = self._names[path.parent]

@@ -20,6 +20,8 @@ from dysenvdm.data.sources.collecting import (
 )
 from planners.dsg import UserError, one_line
 
+ABOUT = ("readme", "licence", "license")
+"""How names of text files begin that tell of a data set, and of no clip."""
 LAYOUT = 'clip.mp4 beside clip.txt, or a JSONL file of {"file": "clip.mp4", "text": "…"} as data.source.annotations'
 
 
@@ -60,8 +62,12 @@ def _beside(root: Path) -> Found:
     """Every video below ``root``, told by the text file of its name, which is one caption."""
     collector = Collector()
     folders = Folders()
-    for path in sorted(path for path in files_below(root) if path.suffix.lower() in SUFFIXES):
-        text = folders.file(path.with_suffix(".txt"))
+    files = sorted(files_below(root))
+    videos = [path for path in files if path.suffix.lower() in SUFFIXES]
+    if not videos:
+        raise UserError(f"data.source.root: no videos ({', '.join(SUFFIXES)}) below {root}; expected {LAYOUT}")
+    texts = {path: folders.file(path.with_suffix(".txt")) for path in videos}
+    for path, text in texts.items():
         id = path.relative_to(root).as_posix()
         if text is None:
             collector.reject(id, "no caption", f"there is no {path.stem}.txt beside it")
@@ -75,10 +81,11 @@ def _beside(root: Path) -> Found:
             collector.reject(id, "bad annotation", f"{text.name} cannot be read ({error.strerror})")
             continue
         collector.add(id, path, [caption], dsg=folders.file(path.with_suffix(".dsg.json")))
-    found = collector.found()
-    if not found.entries and not found.rejected:
-        raise UserError(f"data.source.root: no videos ({', '.join(SUFFIXES)}) below {root}; expected {LAYOUT}")
-    return found
+    told = set(texts.values())
+    for path in files:
+        if path.suffix.lower() == ".txt" and path not in told and not path.stem.lower().startswith(ABOUT):
+            collector.reject(path.relative_to(root).as_posix(), "missing file", "there is no video beside it")
+    return collector.found()
 
 
 def _listed(root: Path, name: str, annotations: Path) -> Found:

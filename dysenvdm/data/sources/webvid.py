@@ -35,10 +35,8 @@ def find(source: WebVidSource, held_out: bool) -> Found:
                 "bad annotation",
                 "more columns than the header; quote a text with commas",
             )
-        elif any(line.count(",") >= len(row) - 1 for line in row["name"].splitlines()[1:]):
-            collector.reject(
-                f"{path.name}:{number}", "bad annotation", "other rows within the caption; a quote is open"
-            )
+        elif _runs_on(row):
+            collector.reject(f"{path.name}:{number}", "bad annotation", "it runs on over the next row; close its quote")
         elif clip in elsewhere:
             collector.reject(clip, "duplicate", "it is also in the validation CSV, and held out")
         else:
@@ -48,6 +46,12 @@ def find(source: WebVidSource, held_out: bool) -> Found:
     return found if source.validation else shared_out(found, source.validation_share, held_out)
 
 
+def _runs_on(row: Row) -> bool:
+    """Whether a cell of several lines has in its first as many commas as follow the cell: the rest of its own row."""
+    cells = [(cell or "").partition("\n") for cell in row.values()]
+    return any(rest and line.count(",") >= after for after, (line, _, rest) in enumerate(reversed(cells)))
+
+
 def _rows(key: str, path: Path) -> Iterator[tuple[int, Row]]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -55,8 +59,10 @@ def _rows(key: str, path: Path) -> Iterator[tuple[int, Row]]:
             missing = {"videoid", "name"} - set(reader.fieldnames or ())
             if missing:
                 raise UserError(f"{key}: {path} has no column {min(missing)!r}; is it WebVid's CSV?")
+            first = reader.line_num + 1  # of the row's lines: where a quote is open, the last is far below
             for row in reader:
-                yield reader.line_num, row
+                yield first, row
+                first = reader.line_num + 1
     except OSError as error:
         raise UserError(f"{key}: {path} cannot be read ({error.strerror})") from None
     except (UnicodeDecodeError, csv.Error) as error:
@@ -81,7 +87,7 @@ def _layout(root: Path) -> Locate:
         for note in sorted(shard.glob("*.json")):
             try:
                 said = json.loads(note.read_bytes())
-            except (ValueError, RecursionError):
+            except (OSError, ValueError, RecursionError):
                 continue  # its row will be reported without a file
             if isinstance(said, dict):
                 for name in ("videoid", "url"):

@@ -70,6 +70,21 @@ def test_graphs_and_a_list_are_written_and_what_is_rejected_is_named(run, vidor:
     assert rejected == {"0000/33.json": "bad annotation", "44": "missing file", "11": "duplicate"}
 
 
+def test_a_video_that_is_shorter_than_annotated_is_rejected(run, vidor: Path) -> None:
+    """Its graph would be stretched over what there is."""
+    write_mp4(vidor / "video/0000/11.mp4", np.zeros((28, 16, 16, 3), np.uint8), 8, {})
+    (vidor / "video/0000/44.mp4").write_text("<html>403 Forbidden</html>")
+    done = run("dsg", "convert", "vidor", vidor / "annotation", "-o", vidor / "dsg", "--videos", vidor / "video")
+    assert done.code == 0
+    assert [line["file"] for line in lines(vidor / "dsg/captions.jsonl")] == ["0000/22.mp4"]
+    rejected = [(line["reason"], line["detail"]) for line in lines(vidor / "dsg/rejected.jsonl")]
+    assert rejected[0] == (
+        "too short",
+        "0000/11.mp4: shorter than annotated (3.5 s of 4.0 s): download it again",
+    )
+    assert "undecodable" in [reason for reason, _ in rejected]
+
+
 def test_videos_are_cut_into_clips_with_graphs_of_their_own(run, vidor: Path) -> None:
     done = run(
         *("dsg", "convert", "vidor", vidor / "annotation", "-o", vidor / "dsg", "--videos", vidor / "video"),

@@ -187,6 +187,86 @@ def test_a_header_with_more_frames_than_bytes_never_reaches_the_decoder(tmp_path
         examine(path)
 
 
+def cut(whole: Path, path: Path, frames: int) -> Path:
+    """Without its first frames, as ``ffmpeg -ss -c copy`` does it: they stay in the file, hidden by its edit list."""
+    import av
+
+    with av.open(str(whole)) as source, av.open(str(path), "w") as file:
+        stream = file.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(source.streams.video[0]):
+            if packet.pts is not None and packet.dts is not None and packet.duration:
+                packet.pts, packet.dts = packet.pts - frames * packet.duration, packet.dts - frames * packet.duration
+                packet.stream = stream
+                file.mux(packet)
+    return path
+
+
+def test_of_a_lossless_cut_the_frames_are_taken_that_can_be_seen(
+    tmp_path: Path, make_video: MakeVideo, numbers_of: NumbersOf
+) -> None:
+    path = cut(make_video(tmp_path / "whole.mp4", 48), tmp_path / "cut.mp4", 7)
+    info = examine(path)
+    assert (info.frames, info.seconds) == (41, pytest.approx(41 / 8, abs=2e-3))
+    frames = decode(path, info, None, Sampling(4, stride=2), (16, 16), 0.0).frames
+    assert numbers_of(frames) == [7, 9, 11, 13]
+    late = decode(path, info, (3.0, 5.0), Sampling(4, spread=True), (16, 16), 0.0).frames  # behind several key frames
+    assert numbers_of(late) == [33, 37, 41, 45]
+
+
+def test_a_lossless_cut_with_damaged_frames_is_refused(tmp_path: Path, make_video: MakeVideo) -> None:
+    path = cut(make_video(tmp_path / "whole.mp4", 48), tmp_path / "cut.mp4", 7)
+    data = bytearray(path.read_bytes())
+    start, end = data.index(b"mdat"), data.index(b"moov")
+    data[(start + end) // 2 : end - 4] = bytes(end - 4 - (start + end) // 2)
+    path.write_bytes(bytes(data))
+    with pytest.raises(UndecodableError):
+        examine(path)
+
+
+def test_an_avi_that_was_cut_off_is_refused(tmp_path: Path, make_video: MakeVideo) -> None:
+    path = make_video(tmp_path / "clip.avi", 80)
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) * 2 // 3])
+    with pytest.raises(UndecodableError):
+        examine(path)
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".webm"])
+def test_a_file_that_is_shorter_than_its_header_says_is_cut_off(
+    tmp_path: Path, make_video: MakeVideo, suffix: str
+) -> None:
+    path = make_video(tmp_path / f"clip{suffix}", 80)
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) * 2 // 3])
+    with pytest.raises(UndecodableError, match=r"cut off \(\d\.\d s of the 10\.0 s in its header\): download it again"):
+        examine(path)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_sound_that_goes_on_after_the_frames_cuts_nothing_off(
+    tmp_path: Path, make_video: MakeVideo, suffix: str
+) -> None:
+    import av
+
+    with (
+        av.open(str(make_video(tmp_path / "silent.mp4"))) as source,
+        av.open(str(tmp_path / f"a{suffix}"), "w") as file,
+    ):
+        video = file.add_stream_from_template(source.streams.video[0])
+        sound = file.add_stream("aac", rate=8000)
+        for packet in source.demux(source.streams.video[0]):
+            if packet.dts is not None:
+                packet.stream = video
+                file.mux(packet)
+        for i in range(40):  # 1024 samples each: 5.12 s beside 3 s
+            silence = np.zeros((1, 1024), np.float32)
+            frame = av.AudioFrame.from_ndarray(silence, format="fltp", layout="mono")
+            frame.sample_rate, frame.pts = 8000, 1024 * i
+            file.mux(sound.encode(frame))
+        file.mux(sound.encode(None))
+    assert examine(tmp_path / f"a{suffix}").frames == 24
+
+
 def test_a_file_that_is_gone_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(UndecodableError, match="gone"):
         decode(tmp_path / "gone.mp4", Info(9, 1, 8, 8), None, Sampling(4), (8, 8), 0)

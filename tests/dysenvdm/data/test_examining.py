@@ -5,11 +5,12 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from dysenvdm.data import decoding
+from dysenvdm.data import decoding, examining
 from dysenvdm.data.decoding import Info
 from dysenvdm.data.examining import Notes, examine_all
 from planners.dsg import UserError
@@ -107,6 +108,18 @@ def test_what_says_nothing_of_a_file_is_not_noted(
     assert "Permission denied" in str(held[closed].holds)
     again = notes.of([good, closed], workers=1)
     assert [again[path].holds.frames for path in (good, closed)] == [8, 8]
+
+
+def test_a_decoder_that_hung_once_is_tried_again(
+    tmp_path: Path, make_video: MakeVideo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, notes = make_video(tmp_path / "slow.mp4", 8), Notes(tmp_path / "notes.jsonl", tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(decoding, "examine", lambda *_: time.sleep(60))
+        patch.setattr(examining, "examine_all", partial(examine_all, patience=0.5))
+        assert notes.of([path], workers=1)[path].holds == "decoding it does not come to an end"
+    held = notes.of([path], workers=1)[path].holds
+    assert isinstance(held, Info)
 
 
 def test_signs_of_life_are_no_answer_and_keep_a_long_file_going(monkeypatch: pytest.MonkeyPatch) -> None:

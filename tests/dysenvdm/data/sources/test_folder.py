@@ -39,6 +39,13 @@ def test_each_video_is_told_by_the_text_beside_it(root: Path) -> None:
     assert {(r.id, r.reason) for r in found.rejected} == {("b.webm", "no caption"), ("no-words.avi", "no caption")}
 
 
+def test_a_text_without_a_video_is_named_and_what_tells_of_the_set_is_not(root: Path) -> None:
+    (root / "lost.txt").write_text("a girl runs")
+    (root / "README.txt").write_text("Where these clips are from.")
+    found = everything(FolderSource(kind="folder", root=root))
+    assert [(r.id, r.reason) for r in found.rejected if r.id.endswith(".txt")] == [("lost.txt", "missing file")]
+
+
 def test_a_jsonl_tells_spans_captions_and_scene_graphs(root: Path, tmp_path: Path) -> None:
     lines = [
         {"file": "b.webm", "text": "A man runs.", "start": 0.5, "end": 2},
