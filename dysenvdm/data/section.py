@@ -9,9 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 
 class Section(BaseModel):
-    """A part of a recipe, or a whole one: keys that it does not know are refused."""
+    """A part of a recipe, or a whole one: keys that it does not know are refused, and numbers without end."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
 class StageSource(Section):
@@ -169,7 +169,7 @@ class DataSection(Section):
 
     source: Source = StageSource()
     frames: int = Field(16, ge=1)
-    size: int = Field(64, ge=16)
+    size: int = Field(64, ge=16, multiple_of=8)
     ticks: int = Field(8, ge=1)
     fps: float | None = Field(None, gt=0)
     stride: int = Field(1, ge=1)

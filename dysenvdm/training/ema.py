@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -50,10 +51,23 @@ def gathered(parameters: Sequence[nn.Parameter]) -> Any:
     return zero.GatheredParameters(list(parameters), modifier_rank=None)
 
 
-def _master(parameter: nn.Parameter) -> Tensor:
+def masters(optimizer: Any) -> dict[int, Tensor]:
+    """The fp32 weights that DeepSpeed's optimizer steps, by ``id`` of their 16-bit parameters, without ZeRO.
+
+    Empty where there are none, and where ZeRO has them (:func:`_master` asks it).
+    """
+    if not hasattr(optimizer, "fp32_groups"):
+        return {}
+    pairs = zip(optimizer.fp16_groups, optimizer.fp32_groups, strict=True)
+    return {id(parameter): full for group, fulls in pairs for parameter, full in zip(group, fulls, strict=True)}
+
+
+def _master(parameter: nn.Parameter, masters: Mapping[int, Tensor]) -> Tensor:
     """The fp32 value of a parameter; a collective call where ZeRO has partitioned it."""
     from deepspeed.utils import safe_get_full_fp32_param
 
+    if id(parameter) in masters:
+        return masters[id(parameter)].detach()
     partitioned = hasattr(parameter, "ds_id")
     if parameter.dtype == torch.float32 and not partitioned:
         return parameter.detach()  # ZeRO 0, 1 and 2 have it whole on every rank after each step
@@ -76,15 +90,15 @@ class ExponentialMovingAverage:
         """Of this rank's parameters."""
 
     @torch.no_grad()
-    def update(self, module: nn.Module) -> None:
-        """Fold in the module's weights; every rank must call it, after every step."""
+    def update(self, module: nn.Module, masters: Mapping[int, Tensor] = MappingProxyType({})) -> None:
+        """Fold in the module's weights, those in ``masters`` as they are there; every rank, after every step."""
         self.steps += 1
         if self.steps % self.every:
             return
         self.updates += 1
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
         for name, parameter in trained_parameters(module).items():
-            value = _master(parameter)
+            value = _master(parameter, masters)
             if name in self.average:
                 self.average[name].lerp_(value.to(self.average[name].device), 1 - decay)
 

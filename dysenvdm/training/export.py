@@ -17,6 +17,7 @@ from torch import Tensor
 from dysenvdm.files import disk_trouble, folder_written_whole
 from dysenvdm.models import PORTABLE
 from dysenvdm.training.checkpoint_files import Checkpoint, RankFile, best_of, differing_keys, find_checkpoints
+from dysenvdm.training.groups import parameter_groups
 from dysenvdm.training.loop import build_phase
 from dysenvdm.training.recipe import Recipe, load_recipe
 from planners.dsg import UserError
@@ -42,7 +43,7 @@ def export_run(
         if not hasattr(phase, "export_dtype"):
             raise UserError(f"--dtype: what phase {recipe.phase!r} exports has one precision only; leave it out")
         phase.export_dtype = DTYPES[dtype]
-    load_weights(phase.module, raw_weights(chosen) if raw else chosen.average(), chosen)
+    load_weights(phase.module, raw_weights(chosen, phase.module, recipe) if raw else chosen.average(), chosen)
     with disk_trouble(target), torch.no_grad(), folder_written_whole(target) as fresh:
         phase.export(fresh, chosen.step)
         refuse_pickles(fresh)
@@ -98,8 +99,8 @@ def load_weights(module: torch.nn.Module, weights: dict[str, Tensor], checkpoint
     module.float().eval()
 
 
-def raw_weights(checkpoint: Checkpoint) -> dict[str, Tensor]:
-    """The trained weights as they stood at the checkpoint's step, fp32 where the optimizer keeps them so."""
+def raw_weights(checkpoint: Checkpoint, module: torch.nn.Module, recipe: Recipe) -> dict[str, Tensor]:
+    """The trained weights of ``module`` as they stood at the checkpoint's step, in fp32 as the optimizer keeps them."""
     folder, trained = checkpoint.folder, checkpoint.shapes()
     if any(folder.glob("*_optim_states.pt")):
         from deepspeed.utils.zero_to_fp32 import get_fp32_state_dict_from_zero_checkpoint as consolidated
@@ -107,7 +108,17 @@ def raw_weights(checkpoint: Checkpoint) -> dict[str, Tensor]:
         with redirect_stdout(StringIO()):
             weights = consolidated(str(folder.parent), tag=folder.name, exclude_frozen_parameters=True)
     else:
-        weights = torch.load(folder / "mp_rank_00_model_states.pt", map_location="cpu", weights_only=False)["module"]
+        kept = torch.load(folder / "mp_rank_00_model_states.pt", map_location="cpu", weights_only=False)
+        weights = kept["module"]
+        masters = (kept["optimizer"] or {}).get("fp32_groups")  # of 16-bit weights without ZeRO, in the groups' order
+        if masters is not None:
+            names = {id(parameter): name for name, parameter in module.named_parameters()}
+            groups = parameter_groups(module, recipe.train)
+            weights = {
+                names[id(parameter)]: value
+                for group, values in zip(groups, masters, strict=True)
+                for parameter, value in zip(group["params"], values, strict=True)
+            }
     return {name: cast(Tensor, weights[name]).float() for name in trained}
 
 

@@ -28,7 +28,7 @@ from dysenvdm.files import disk_trouble
 from dysenvdm.training.activations import checkpoint_activations
 from dysenvdm.training.batches import micro_batches
 from dysenvdm.training.checkpoints import Checkpoints, check_best
-from dysenvdm.training.ema import ExponentialMovingAverage
+from dysenvdm.training.ema import ExponentialMovingAverage, masters
 from dysenvdm.training.groups import parameter_groups
 from dysenvdm.training.logs import RunLog, check_installed, draw_curves, note_replaced
 from dysenvdm.training.memory import lack_named, look_named
@@ -263,7 +263,7 @@ class Trainer:
             numbers["gradient_norm"] = float(self.engine.get_global_grad_norm())
             if self.precision != "fp16":  # whose loss scaling passes over steps that overflow
                 self._check_finite(numbers, batches, losses)
-        self.ema.update(self.phase.module)
+        self.ema.update(self.phase.module, masters(self.engine.optimizer))
         return numbers
 
     def _plain_gradient_norm(self) -> dict[str, float]:

@@ -42,7 +42,7 @@ class Recipe(Section):
     name: str = Field(pattern=r"^[A-Za-z0-9._-]+$")
     phase: Literal["autoencoder", "denoiser", "referee"]
     run: Path
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, lt=2**63)
     data: DataSection = DataSection()
     model: ModelSection
     scene: SceneSection = SceneSection()

@@ -17,6 +17,7 @@ from rich.console import Console
 
 from dysenvdm.data.corpora import Corpus
 from dysenvdm.files import disk_trouble
+from dysenvdm.training.engine_settings import ZERO_LAYOUT
 from dysenvdm.training.recipe import Recipe, write_recipe
 from planners.dsg import UserError
 
@@ -29,8 +30,8 @@ MAY_CHANGE = (
     "train.backend", "train.timeout",
 )  # fmt: skip
 """Keys and sections of a recipe that may have other values when a run is resumed."""
-STAGE = "deepspeed.zero_optimization.stage"
-"""The key within those sections that may not: optimizer states are laid out by it."""
+FIXED = {f"deepspeed.zero_optimization.{key}": usual for key, usual in ZERO_LAYOUT.items()}
+"""Keys within those sections that may not, and what they are where nothing is said: optimizer states lie by them."""
 CLIPS = "clips.jsonl.gz"
 """In a run's folder: the clips with which it began."""
 
@@ -115,7 +116,7 @@ def refuse_changes(recipe: Recipe, path: Path) -> None:
     there = yaml.safe_load(path.read_text(encoding="utf-8"))
     with suppress(ValidationError):  # so that keys which are newer than the run have their defaults
         there = Recipe.model_validate(there).model_dump(mode="json")
-    old, new = ({STAGE: 0, **dict(_flat(values))} for values in (there, recipe.model_dump(mode="json")))
+    old, new = ({**FIXED, **dict(_flat(values))} for values in (there, recipe.model_dump(mode="json")))
     changed = [key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key) and not may_change(key)]
     if changed:
         named = ", ".join(f"another {key!r} ({old.get(key)} there, {new.get(key)} here)" for key in changed)
@@ -124,7 +125,7 @@ def refuse_changes(recipe: Recipe, path: Path) -> None:
 
 def may_change(key: str) -> bool:
     """Whether a run may be resumed with another value of this key of its recipe, such as ``train.lr``."""
-    return key != STAGE and any(key == free or key.startswith(f"{free}.") for free in MAY_CHANGE)
+    return key not in FIXED and any(key == free or key.startswith(f"{free}.") for free in MAY_CHANGE)
 
 
 def _flat(values: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:

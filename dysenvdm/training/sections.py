@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from dysenvdm.data.section import Section
 from dysenvdm.data.steps import Curriculum
 from dysenvdm.models import entries
+
+Beta = Annotated[float, Field(ge=0, lt=1)]
 
 
 class ModelSection(Section):
@@ -155,7 +157,7 @@ class TrainSection(Section):
     lr: float = Field(gt=0)
     scene_lr: float | None = Field(None, gt=0)
     weight_decay: float = Field(0.01, ge=0)
-    betas: tuple[float, float] = (0.9, 0.99)
+    betas: tuple[Beta, Beta] = (0.9, 0.99)
     warmup: int = Field(100, ge=0)
     cooldown: float = Field(0.25, ge=0, le=1)
     clip: float = Field(1.0, gt=0)
@@ -168,7 +170,7 @@ class TrainSection(Section):
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     checkpoint_activations: bool = False
     backend: Literal["auto", "nccl", "gloo"] = "auto"
-    timeout: float = Field(30.0, gt=0)
+    timeout: float = Field(30.0, gt=0, le=100_000)
 
     @property
     def curriculum(self) -> Curriculum:

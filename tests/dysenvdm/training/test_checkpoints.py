@@ -27,6 +27,7 @@ from dysenvdm.training.checkpoint_files import (
     find_checkpoints,
     read_checkpoint,
 )
+from dysenvdm.training.engine_settings import ZERO_LAYOUT
 from dysenvdm.training.export import choose_checkpoint, export_run, refuse_pickles
 from dysenvdm.training.logs import RunLog, read_log
 from dysenvdm.training.recipe import load_recipe
@@ -241,6 +242,11 @@ def test_changed_keys_are_refused_by_name_and_some_may_change(tmp_path: Path, un
     there = uninterrupted / "recipe.yaml"
     allowed = ["train.lr=5e-4", "train.steps=9", "train.minutes=2", "log.keep=7", "data.workers=1", f"run={tmp_path}"]
     refuse_changes(load_recipe(there, allowed), there)
+    same = [f"deepspeed.zero_optimization.{key}={value}" for key, value in ZERO_LAYOUT.items()]
+    refuse_changes(load_recipe(there, same), there)  # said or not, they are what they are
+    for setting in ("round_robin_gradients=true", "sub_group_size=1000"):
+        with pytest.raises(UserError, match=f"another 'deepspeed.zero_optimization.{setting.split('=')[0]}'"):
+            refuse_changes(load_recipe(there, [f"deepspeed.zero_optimization.{setting}"]), there)
     with pytest.raises(UserError) as caught:
         refuse_changes(load_recipe(there, ["train.ema=0.5", "seed=3", "deepspeed.zero_optimization.stage=2"]), there)
     for named in (

@@ -1,6 +1,7 @@
 """Every ZeRO stage trains what stage 0 trains; settings that cannot work are one line."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import yaml
 from safetensors.torch import load_file
 
 from dysenvdm.training import run
+from dysenvdm.training.export import export_run
 from planners.dsg import UserError
 
 RECIPE = {
@@ -66,8 +68,13 @@ def test_every_stage_trains_what_stage_0_trains(name: str, without: Path, tmp_pa
     ("zero", "override", "message"),
     [
         ({"stage": 2}, "train.precision=fp16", r"train\.precision: fp16 needs a GPU; use bf16"),
-        ({"stage": 5}, "seed=0", r"deepspeed: .*stage"),
-        ({"stage": 1, "offload_optimiser": {}}, "seed=0", r"deepspeed: .*offload_optimiser"),
+        ({"stage": 5}, "seed=0", r"deepspeed\.zero_optimization\.stage: 5 is no stage"),
+        (
+            {"stage": 1, "offload_optimiser": {}},
+            "seed=0",
+            r"deepspeed\.zero_.*offload_optimiser: .*mean offload_optimizer",
+        ),
+        ({"stage": 1, "reduce_bucket_size": -1}, "seed=0", r"deepspeed: .*reduce_bucket_size"),
         ({"stage": 1}, "train.backend=nccl", r"train\.backend: nccl needs GPUs"),
     ],
 )
@@ -79,9 +86,26 @@ def test_settings_that_cannot_work_are_one_line(
     assert "\n" not in str(caught.value)
 
 
-def test_bf16_trains_on_cpus_with_averages_of_its_fp32_weights(tmp_path: Path) -> None:
+@pytest.mark.parametrize("stage", [0, 1, 2])
+def test_bf16_trains_on_cpus_with_averages_of_its_fp32_weights(stage: int, tmp_path: Path) -> None:
     """An average that saw only 16-bit weights would move in 16-bit steps: with a decay of 0 it is those weights."""
-    model = trained(tmp_path, {"stage": 1}, "train.precision=bf16", "train.ema=0.0", "train.lr=1e-5")
-    weight = load_file(model / "diffusion_pytorch_model.safetensors")["decoder.conv_in.weight"]
+    model = trained(tmp_path, {"stage": stage}, "train.precision=bf16", "train.ema=0.0", "train.lr=1e-5")
+    averages = load_file(model / "diffusion_pytorch_model.safetensors")
+    weight = averages["decoder.conv_in.weight"]
     assert weight.dtype == torch.float32
     assert not torch.equal(weight, weight.bfloat16().float())
+    export_run(model.parent, tmp_path / "raw", raw=True)  # which are the same ones
+    raw = load_file(tmp_path / "raw" / "diffusion_pytorch_model.safetensors")
+    assert raw.keys() == averages.keys()
+    assert all(torch.equal(raw[name], value) for name, value in averages.items())
+
+
+def test_under_bf16_a_resumed_average_goes_on_in_fp32(tmp_path: Path) -> None:
+    settings = ("train.precision=bf16", "train.ema=0.0", "train.lr=1e-5", "train.steps=6", "train.cooldown=0")
+    whole = trained(tmp_path, {"stage": 0}, *settings)
+    for checkpoint in (tmp_path / "run" / "checkpoints").iterdir():
+        if checkpoint.name.startswith("step-") and int(checkpoint.name.removeprefix("step-")) > 3:
+            shutil.rmtree(checkpoint)
+    kept = load_file(whole / "diffusion_pytorch_model.safetensors")
+    again = load_file(trained(tmp_path, {"stage": 0}, *settings) / "diffusion_pytorch_model.safetensors")
+    assert all(torch.equal(again[name], value) for name, value in kept.items())
