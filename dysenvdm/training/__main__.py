@@ -4,6 +4,7 @@ import argparse
 
 from dysenvdm.training import run
 from dysenvdm.training.ranks import Ended, end_when_told, is_lost_connection, leave, say, say_who_is_lost
+from dysenvdm.training.stopping import end_with_launcher
 from planners.dsg import UserError
 
 
@@ -14,6 +15,7 @@ def main() -> None:
     parser.add_argument("--local_rank", type=int, help="given by the launcher; the environment says the same")
     arguments = parser.parse_args()
     end_when_told()
+    end_with_launcher()
     try:
         run(arguments.recipe, arguments.overrides)
     except UserError as error:

@@ -9,7 +9,6 @@ import json
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 import yaml
@@ -17,56 +16,77 @@ from torch import nn
 
 from dysenvdm.data.section import DataSection, StageSource
 from dysenvdm.data.sources import find
-from dysenvdm.stage import sample as play
-from dysenvdm.training.activations import checkpoint_activations
 from dysenvdm.training.batches import micro_batches
-from dysenvdm.training.cost import META, Cost, autoencoder_cost, denoiser_cost, referee_cost
+from dysenvdm.training.cost import Cost
 from dysenvdm.training.engine_config import engine_config
 from dysenvdm.training.groups import parameter_groups
 from dysenvdm.training.logs import read_log
 from dysenvdm.training.loop import check_enough
-from dysenvdm.training.networks import (
-    build_parts,
-    checked_vae,
-    choose_trained,
-    fit_for_training,
-    max_tokens,
-    read_config,
-    text_encoder_bytes,
-    text_width,
-    vae_folder,
-)
+from dysenvdm.training.on_paper import Notes, on_paper
 from dysenvdm.training.recipe import Recipe, load_recipe
-from dysenvdm.training.zero_memory import GIB, PLANS, SPARE, Parameters, Plan, largest_micro_batch, states
+from dysenvdm.training.zero import precision_of
+from dysenvdm.training.zero_memory import (
+    GIB,
+    PLANS,
+    SPARE,
+    Buckets,
+    Parameters,
+    Plan,
+    largest_micro_batch,
+    states,
+)
+from planners.dsg import UserError
 
+MISSING = "Missing: without it training does not start"
+WAITS = "waits for the model to start from, which alone says how large the networks are"
 LOGGED = 50
 """Last logged steps that a measured step's time is the median of."""
 
 
 def dry_run(path: str | Path, overrides: list[str], *, ranks: int, gpu_memory: float, tflops: float | None) -> str:
-    """The report of a video model's recipe on ``ranks`` GPUs of ``gpu_memory`` GiB; raises :class:`UserError`.
+    """The report of a video model's recipe on ``ranks`` GPUs of ``gpu_memory`` GiB.
 
+    Data, an autoencoder, a text encoder or a model to start from that are missing are notes at its end. Raises
+    :class:`UserError` for a recipe that breaks a rule, or that contradicts what is there.
     ``tflops`` is the throughput of a rank in 10^12 operations per second, where no step of the run has been measured.
     """
-    recipe = load_recipe(path, overrides)
+    recipe, notes = load_recipe(path, overrides), Notes()
     micro, parts = micro_batches(recipe.train, ranks)
-    clips = clips_of(recipe.data)
-    check_enough(recipe, clips, ranks)
-    precision = "bf16" if recipe.train.precision == "auto" else recipe.train.precision
-    module, cost, beside = on_paper(recipe, precision)
+    precision = precision_of(recipe, torch.device("cuda"))
+    buckets = Buckets.of(recipe.deepspeed)
+    clips = _clips(recipe, ranks, notes)
+    paper = on_paper(recipe, precision, notes)
     config = engine_config(recipe, micro=micro, parts=parts, precision=precision)
     resolved = yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False)
+    groups = memory = WAITS
+    if paper:
+        module, cost, beside = paper
+        groups = _groups(module, recipe)
+        memory = _memory(
+            module, cost, beside, Plan.of(recipe.deepspeed), buckets,
+            ranks=ranks, micro=micro, precision=precision, memory=int(gpu_memory * GIB),
+        )  # fmt: skip
     sections = [
         ("The resolved recipe", resolved.rstrip()),
         (f"DeepSpeed's configuration ({precision})", json.dumps(config, indent=2)),
-        ("Parameter groups", _groups(module, recipe)),
-        (f"Memory per GPU, {ranks} rank(s) of {gpu_memory:g} GiB", _memory(
-            module, cost, beside, Plan.of(recipe.deepspeed),
-            ranks=ranks, micro=micro, precision=precision, memory=int(gpu_memory * GIB),
-        )),
-        ("Work", _work(recipe, cost, clips, ranks, tflops)),
-    ]  # fmt: skip
+        ("Parameter groups", groups),
+        (f"Memory per GPU, {ranks} rank(s) of {gpu_memory:g} GiB", memory),
+        ("Work", _work(recipe, paper[1] if paper else None, clips, ranks, tflops)),
+    ]
+    if notes:
+        sections.append((MISSING, str(notes)))
     return "\n\n".join(f"# {title}\n{text}" for title, text in sections)
+
+
+def _clips(recipe: Recipe, ranks: int, notes: Notes) -> int | None:
+    """How many clips are trained on (0: without end), or None where the data set is missing."""
+    try:
+        clips = clips_of(recipe.data)
+    except UserError as error:
+        notes.add("data", error, "clips are not counted")
+        clips = None
+    check_enough(recipe, recipe.data.clips if clips is None else clips, ranks)
+    return clips
 
 
 def clips_of(data: DataSection) -> int:
@@ -78,54 +98,6 @@ def clips_of(data: DataSection) -> int:
         return data.clips
     found, _ = find(data.source, held_out=False), find(data.source, held_out=True)
     return min(len(found.entries), data.clips or len(found.entries))
-
-
-def on_paper(recipe: Recipe, precision: str) -> tuple[nn.Module, Cost, int]:
-    """The module that would be trained, on the meta device; what a clip costs it; bytes frozen beside it.
-
-    Raises :class:`UserError` where an autoencoder, a text encoder or a model to start from is missing.
-    """
-    data = recipe.data
-    dtype = torch.float32 if precision == "fp32" else torch.bfloat16
-    if recipe.phase == "referee":
-        from dysenvdm.training.referee import corpus_bytes, sized_referee
-
-        with META:
-            referee = sized_referee(recipe).to(dtype)
-            vae = build_vae_of(checked_vae(recipe.model.vae)) if recipe.model.vae else nn.Module()
-        cost = referee_cost(referee, frames=data.frames, size=(data.size, data.size))
-        beside = corpus_bytes(recipe) + 2 * sum(weight.numel() for weight in vae.parameters())
-        return nn.ModuleDict({"referee": referee}), cost, beside
-    if recipe.phase == "autoencoder":
-        from dysenvdm.training.autoencoder import STILLS, sized_vae
-
-        with META:
-            vae = sized_vae(recipe).to(dtype)
-        cost = autoencoder_cost(vae, size=(data.size, data.size), stills=min(STILLS, data.frames))
-        return nn.ModuleDict({"vae": vae}), cost, 0
-    folder = vae_folder(recipe)
-    with META:
-        unet, adapter = build_parts(recipe, text_width(recipe))
-        vae = build_vae_of(folder)
-        choose_trained(recipe, {"unet": unet, "scene_adapter": adapter})
-    fit_for_training(unet, torch.device("cuda"))
-    module = nn.ModuleDict({"unet": unet, "scene_adapter": adapter}).to(dtype)
-    if recipe.train.checkpoint_activations:
-        checkpoint_activations(module)
-    side = data.size // 2 ** (len(vae.config["block_out_channels"]) - 1)
-    cost = denoiser_cost(
-        unet, adapter, play(1, frames=max(data.frames, 8)).dsg,
-        frames=data.frames, size=(side, side), text=max_tokens(recipe),
-    )  # fmt: skip
-    beside = 4 * sum(weight.numel() for weight in vae.parameters()) + text_encoder_bytes(recipe)
-    return module, cost, beside
-
-
-def build_vae_of(folder: Path) -> Any:
-    """The autoencoder of a folder, without its weights."""
-    from diffusers import AutoencoderKL
-
-    return AutoencoderKL.from_config(read_config(folder))
 
 
 def _groups(module: nn.Module, recipe: Recipe) -> str:
@@ -145,8 +117,9 @@ def _groups(module: nn.Module, recipe: Recipe) -> str:
 
 
 def _memory(
-    module: nn.Module, cost: Cost, beside: int, chosen: Plan, *, ranks: int, micro: int, precision: str, memory: int
-) -> str:
+    module: nn.Module, cost: Cost, beside: int, chosen: Plan, buckets: Buckets,
+    *, ranks: int, micro: int, precision: str, memory: int,
+) -> str:  # fmt: skip
     trained = sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)
     parameters = Parameters(sum(parameter.numel() for parameter in module.parameters()), trained, beside)
     rows: list[Sequence[str]] = [(
@@ -155,14 +128,14 @@ def _memory(
     )]  # fmt: skip
     plans = list(dict.fromkeys([*PLANS, chosen]))
     for plan in plans:
-        kept = states(parameters, plan, ranks=ranks, precision=precision)
+        kept = states(parameters, plan, buckets, ranks=ranks, precision=precision)
         activations = cost.activations(micro)
         most = largest_micro_batch(kept, cost, memory)
         parts = (kept.weights, kept.gradients, kept.optimizer, kept.average, kept.buckets, kept.beside, activations)
         numbers = [f"{part / GIB:.2f}" for part in (*parts, kept.total + activations, kept.host)]
         mark = " <- the recipe's" if plan == chosen else ""
         rows.append((str(plan), *numbers, (str(most) if most else "none fits") + mark))
-    most = largest_micro_batch(states(parameters, chosen, ranks=ranks, precision=precision), cost, memory)
+    most = largest_micro_batch(states(parameters, chosen, buckets, ranks=ranks, precision=precision), cost, memory)
     verdict = f"train.micro_batch {micro} fits" if micro <= most else _too_large(micro, most)
     return "\n".join([
         _table(rows),
@@ -181,16 +154,19 @@ def _too_large(micro: int, most: int) -> str:
     )
 
 
-def _work(recipe: Recipe, cost: Cost, clips: int, ranks: int, tflops: float | None) -> str:
+def _work(recipe: Recipe, cost: Cost | None, clips: int | None, ranks: int, tflops: float | None) -> str:
     train = recipe.train
-    flops = cost.flops * train.batch_size
-    lines = [
-        f"{clips:,} clips by the annotations" if clips else "clips without end: every sample is a fresh one",
-        f"{flops / 1e12:.4g} TFLOP a step of {train.batch_size} whole clips, forward and backward, "
-        f"encoding of frames and captions apart; {flops * train.steps / 1e18:.4g} EFLOP in {train.steps:,} steps",
-    ]
-    seconds, how = _step_time(recipe.run, flops / ranks, tflops)
-    epoch = clips / train.batch_size
+    flops = cost.flops * train.batch_size if cost else None
+    lines = [_corpus(clips)]
+    if flops is None:
+        lines.append(f"FLOPs: {WAITS}")
+    else:
+        lines.append(
+            f"{flops / 1e12:.4g} TFLOP a step of {train.batch_size} whole clips, forward and backward, "
+            f"encoding of frames and captions apart; {flops * train.steps / 1e18:.4g} EFLOP in {train.steps:,} steps"
+        )
+    seconds, how = _step_time(recipe.run, flops / ranks if flops else None, tflops)
+    epoch = (clips or 0) / train.batch_size
     if epoch:
         lines.append(f"an epoch is {epoch:,.1f} steps; the run sees each clip {train.steps / epoch:.2f} times")
     if seconds is None:
@@ -202,13 +178,21 @@ def _work(recipe: Recipe, cost: Cost, clips: int, ranks: int, tflops: float | No
     return "\n".join(lines)
 
 
-def _step_time(run: Path, flops: float, tflops: float | None) -> tuple[float | None, str]:
+def _corpus(clips: int | None) -> str:
+    if clips is None:
+        return "clips: not known before the data set is there, so neither is how long an epoch is"
+    return f"{clips:,} clips by the annotations" if clips else "clips without end: every sample is a fresh one"
+
+
+def _step_time(run: Path, flops: float | None, tflops: float | None) -> tuple[float | None, str]:
     """Seconds of a step, and where they are from."""
     if (run / "log.jsonl").is_file():
         seconds = [line["seconds_per_step"] for line in read_log(run) if line["kind"] == "train"][-LOGGED:]
         if seconds:
             return statistics.median(seconds), f"measured: the median of the last {len(seconds)} logged in {run}"
-    if tflops:
+    if tflops and flops is None:
+        return None, f"time: {WAITS}"
+    if tflops and flops:
         return flops / (tflops * 1e12), f"assumed: {tflops:g} TFLOP/s on each rank, as --tflops says"
     return None, "time: not known before a step was measured; give what a rank sustains with --tflops"
 

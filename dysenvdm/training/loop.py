@@ -36,6 +36,7 @@ from dysenvdm.training.ranks import join_ranks
 from dysenvdm.training.recipe import Recipe, load_recipe
 from dysenvdm.training.run_folder import RunFolder
 from dysenvdm.training.sections import TrainSection
+from dysenvdm.training.stopping import Told, told_to_stop
 from dysenvdm.training.throughput import Throughput
 from dysenvdm.training.trial import try_largest
 from dysenvdm.training.zero import initialize, offloads_optimizer, precision_of, without_hooks
@@ -113,7 +114,7 @@ def run(recipe_path: str | Path, overrides: list[str]) -> Path:
     try:
         trainer.train()
     except KeyboardInterrupt:
-        if rank == 0:
+        if rank == 0 and not trainer.stopped:
             console.print(f"stopped in step {trainer.step}; the same command resumes at the last checkpoint")
         raise
     folder = recipe.run / "model"
@@ -169,6 +170,8 @@ class Trainer:
         dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[self.precision]
         self.throughput = Throughput(device, dtype)
         self.step = 0
+        self.stopped = False
+        """Whether it was told to stop, and has saved its last step."""
         self.validation: dict[str, float] = {}
         """Of this step, where it was validated."""
         self.checkpoints = Checkpoints(recipe, self.engine, self.ema, rank=rank, world=world, precision=self.precision)
@@ -186,7 +189,10 @@ class Trainer:
     # -- training --------------------------------------------------------------------------------------------------
 
     def train(self) -> None:
-        """Run the steps that are left, logging, validating, drawing and saving as the recipe says."""
+        """Run the steps that are left, logging, validating, drawing and saving as the recipe says.
+
+        Told to stop by a signal, it saves the step in hand, and then does what the signal would have done at once.
+        """
         recipe, stop = self.recipe, self.recipe.train.steps
         data = recipe.data
         steps = Steps(
@@ -199,6 +205,7 @@ class Trainer:
         with (
             closing(RunLog(recipe.run, writes=self.rank == 0, wandb=recipe.name if recipe.log.wandb else None)) as log,
             _progress(enabled=self.rank == 0) as progress,
+            told_to_stop() as told,
         ):
             bar = progress.add_task(recipe.name, total=stop, completed=self.step, loss=float("nan"))
             loader = step_loader(
@@ -215,7 +222,7 @@ class Trainer:
                     console.print(
                         f"step {self.step}: cannot be read, another clip instead: {', '.join(replaced)}", soft_wrap=True
                     )
-                lasted = self._lasted(lap)
+                lasted, self.stopped = self._lasted(lap, told)
                 self.seconds += lasted
                 over = done(self.step, recipe.train, self.seconds) == 1
                 self.throughput.stepped(self.world * sum(len(batch.clips) for batch in batches), lasted)
@@ -225,14 +232,23 @@ class Trainer:
                 progress.update(bar, completed=self.step, loss=values["loss"])
                 self._look(log, last=over)
                 if over:
+                    self.stopped = False
+                    break
+                if self.stopped:
                     break
                 lap = time.perf_counter()
 
-    def _lasted(self, since: float) -> float:
-        """Seconds, rank 0's on all ranks, so that all stop together."""
-        seconds = torch.tensor(time.perf_counter() - since, device=self.engine.device)
-        dist.broadcast(seconds, 0)
-        return seconds.item()
+        if self.stopped:
+            if self.rank == 0:
+                console.print(f"told to stop: step {self.step} is saved, and the same command goes on from it")
+            told.end()
+
+    def _lasted(self, since: float, told: Told) -> tuple[float, bool]:
+        """Seconds, rank 0's, and whether any rank was told to stop: the same on all, so that they end together."""
+        seconds = time.perf_counter() - since if self.rank == 0 else 0.0
+        said = torch.tensor([seconds, float(told.signal is not None)], device=self.engine.device)
+        dist.all_reduce(said)
+        return said[0].item(), said[1].item() > 0
 
     def _optimize(self, batches: list[Batch]) -> dict[str, float]:
         """One optimizer step over this rank's samples; returns the means of loss and logged values over all ranks.
@@ -303,7 +319,7 @@ class Trainer:
                         sheet = self.phase.sheet()
                     log.sheet(self.step, sheet)
                 dist.barrier()
-        if due(recipe.checkpoint_every):
+        if due(recipe.checkpoint_every) or self.stopped:
             self.checkpoint()
 
     def export(self, folder: Path) -> None:

@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from dysenvdm.training.cost import Cost
+from planners.dsg import UserError
 
 GIB = 2**30
 SPARE = 0.1
 """Of a GPU's memory left free: fragmentation, workspaces of kernels, the CUDA context."""
-BUCKET = 500_000_000
-"""DeepSpeed's own reduce_bucket_size, in numbers."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ class Plan:
 
     @classmethod
     def of(cls, deepspeed: Mapping[str, Any]) -> Plan:
-        """What a DeepSpeed configuration says."""
+        """What a recipe's ``deepspeed`` section says, which the recipe has checked."""
         zero = deepspeed.get("zero_optimization", {})
         moved = [
             (zero.get(key) or {}).get("device", "none") != "none" for key in ("offload_optimizer", "offload_param")
@@ -53,6 +52,39 @@ class Plan:
 
 PLANS = (Plan(0), Plan(1), Plan(1, True), Plan(2), Plan(2, True), Plan(3), Plan(3, True), Plan(3, True, True))
 """All that make sense: stage 0 cannot offload, and only stage 3 divides weights."""
+
+
+@dataclass(frozen=True)
+class Buckets:
+    """What ZeRO gathers gradients in before ranks sum them; the defaults are DeepSpeed's own."""
+
+    numbers: int = 500_000_000
+    contiguous: bool = True
+    """Whether each is a buffer of all its numbers, however few are trained."""
+    overlap: bool = False
+    """Whether stages 1 and 2 fill a second one meanwhile."""
+
+    @classmethod
+    def of(cls, deepspeed: Mapping[str, Any]) -> Buckets:
+        """What a recipe's ``deepspeed`` section says; raises :class:`UserError` for a size that is none."""
+        zero = deepspeed.get("zero_optimization", {})
+        numbers = zero.get("reduce_bucket_size", cls.numbers)
+        if isinstance(numbers, bool) or not isinstance(numbers, int | float) or numbers < 1 or numbers % 1:
+            raise UserError(
+                f"deepspeed.zero_optimization.reduce_bucket_size: {numbers!r} is no number of parameters; write it in "
+                f"digits, such as {cls.numbers}"
+            )
+        contiguous, overlap = zero.get("contiguous_gradients", cls.contiguous), zero.get("overlap_comm", cls.overlap)
+        return cls(int(numbers), bool(contiguous), bool(overlap))
+
+    def room(self, plan: Plan, trained: int) -> int:
+        """For how many numbers each rank has room in them, where so many are trained."""
+        if plan.stage == 0:
+            return 0
+        first = plan.stage < 3
+        if not (self.contiguous or (first and plan.offload_optimizer)):
+            return min(self.numbers, trained)  # put together out of gradients that are ready
+        return self.numbers * (2 if self.overlap and first else 1)
 
 
 @dataclass(frozen=True)
@@ -72,21 +104,22 @@ class States:
         return self.weights + self.gradients + self.optimizer + self.average + self.buckets + self.beside
 
 
-def states(parameters: Parameters, plan: Plan, *, ranks: int, precision: str, bucket: int = BUCKET) -> States:
+def states(parameters: Parameters, plan: Plan, buckets: Buckets, *, ranks: int, precision: str) -> States:
     """What lies in memory whatever the batch, per rank.
 
-    16-bit weights have fp32 masters beside both moments (12 bytes), fp32 ones need them where ZeRO divides states;
-    under bf16 stage 0 divides states too, but sums gradients in fp32. Averages are fp32, shared out among the ranks.
+    16-bit weights have fp32 masters beside both moments (12 bytes), fp32 ones need them where ZeRO divides states.
+    Stage 0 divides nothing: each rank keeps all states, and of 16-bit weights its step takes the gradients in fp32
+    beside them. Averages are fp32, shared out among the ranks.
     """
     size = 4 if precision == "fp32" else 2
     trained = parameters.trained
     weights, gradients = size * parameters.module, size * trained
-    if plan.stage == 0 and precision == "bf16":
-        optimizer, gradients = _share(12 * trained, ranks), gradients + 4 * trained
-    elif plan.stage == 0:
-        optimizer = (8 if precision == "fp32" else 12) * trained
-    else:
+    if plan.stage:
         optimizer = _share(12 * trained, ranks)
+    elif precision == "fp32":
+        optimizer = 8 * trained
+    else:
+        optimizer, gradients = 12 * trained, gradients + 4 * trained
     if plan.stage >= 2:
         gradients = _share(gradients, ranks)
     if plan.stage == 3:
@@ -96,8 +129,8 @@ def states(parameters: Parameters, plan: Plan, *, ranks: int, precision: str, bu
         host, optimizer = optimizer + _share(4 * trained, ranks), 0  # the gradients of its share come along, in fp32
     if plan.offload_parameters:
         host, weights = host + weights, 0
-    buckets = min(trained, bucket) * size if plan.stage else 0
-    return States(weights, gradients, optimizer, _share(4 * trained, ranks), buckets, parameters.beside, host)
+    gathered, average = size * buckets.room(plan, trained), _share(4 * trained, ranks)
+    return States(weights, gradients, optimizer, average, gathered, parameters.beside, host)
 
 
 def largest_micro_batch(kept: States, cost: Cost, memory: int) -> int:

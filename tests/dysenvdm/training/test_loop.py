@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from safetensors.torch import load_file
 from benchmarks.serving_server import free_port
 from dysenvdm.training import loop, run
 from dysenvdm.training.autoencoder import AutoencoderPhase
+from dysenvdm.training.checkpoint_files import find_checkpoints
 from dysenvdm.training.ema import ExponentialMovingAverage
 from planners.dsg import UserError
 
@@ -25,6 +28,9 @@ RECIPE = {
     "train": {"steps": 4, "batch_size": 2, "lr": 1e-3, "warmup": 1, "ema": 0.9},
     "log": {"every": 1, "validate_every": 2, "sample_every": 4, "checkpoint_every": 2},
 }
+
+JOINED = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
+"""What a run in this process has set in its environment."""
 
 
 def recipe_file(folder: Path, **changes: object) -> Path:
@@ -59,6 +65,37 @@ def test_resumed_equals_uninterrupted(uninterrupted: Path, tmp_path: Path, monke
     resumed = weights(run(recipe, []))
     for name, value in weights(uninterrupted).items():
         assert torch.equal(value, resumed[name]), name
+
+
+@pytest.mark.parametrize(("told", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM)])
+def test_told_to_stop_it_saves_the_step_in_hand(
+    told: signal.Signals, code: int, uninterrupted: Path, tmp_path: Path
+) -> None:
+    """SIGINT to the whole group, as a terminal sends it, so that the loader's process hears it, too."""
+    recipe = recipe_file(tmp_path, log={**RECIPE["log"], "checkpoint_every": 1000, "validate_every": 1000})
+    command = [sys.executable, "-c", "from dysenvdm.cli.main import main; main()", "train", str(recipe)]
+    log = tmp_path / "run" / "log.jsonl"
+    process = subprocess.Popen(
+        [*command, "--set", "data.workers=1", "--set", "train.steps=1000000"],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env={name: value for name, value in os.environ.items() if name not in JOINED},
+    )
+    try:
+        while process.poll() is None and not (log.exists() and log.stat().st_size):
+            time.sleep(0.05)
+        assert process.poll() is None, process.communicate()[1]
+        (os.killpg if told == signal.SIGINT else os.kill)(process.pid, told)
+        _, errors = process.communicate(timeout=120)
+    finally:
+        process.kill()
+    assert process.returncode == code, errors
+    checkpoints, _ = find_checkpoints(tmp_path / "run")
+    steps = [json.loads(line)["step"] for line in log.read_text().splitlines()]
+    assert [checkpoint.step for checkpoint in checkpoints] == [steps[-1]]
+    assert f"told to stop: step {steps[-1]} is saved" in " ".join(errors.split())
+    assert "Traceback" not in errors
 
 
 def test_two_ranks_train_what_one_rank_trains(uninterrupted: Path, tmp_path: Path) -> None:

@@ -7,9 +7,11 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import torch
 import yaml
@@ -85,6 +87,41 @@ def test_every_stage_trains_what_stage_0_trains(tmp_path: Path, store: Path) -> 
             ours, theirs = load_file(tmp_path / name / where), load_file(tmp_path / twin / where)
             for weight, value in theirs.items():  # 16 bits, and Adam amplifies the order of sums
                 assert torch.allclose(value.float(), ours[weight].float(), atol=5e-3), (name, weight)
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("told", [signal.SIGTERM, signal.SIGKILL])
+def test_the_end_of_the_launcher_is_that_of_its_ranks(told: signal.Signals, tmp_path: Path, store: Path) -> None:
+    build_vae("micro").save_pretrained(tmp_path / "vae")
+    recipe = recipe_file(tmp_path, "0", steps=100_000)
+    command = [sys.executable, "-m", "deepspeed.launcher.runner", "--num_accelerators", "2"]
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        command += ["--master_addr", "127.0.0.1", "--master_port", str(probe.getsockname()[1])]
+    with (tmp_path / "said.txt").open("w") as said:
+        launcher = subprocess.Popen(
+            [*command, "--module", "dysenvdm.training", str(recipe)], stdout=said, stderr=said,
+            env={**os.environ, "OMP_NUM_THREADS": "1", "DYSENVDM_HOME": str(store)},
+        )  # fmt: skip
+    written, started = tmp_path / "0" / "log.jsonl", []
+    try:
+        for _ in range(600):
+            if written.exists() and written.read_text().count("\n") > 3:
+                break
+            assert launcher.poll() is None, (tmp_path / "said.txt").read_text()[-2000:]
+            time.sleep(0.5)
+        started = psutil.Process(launcher.pid).children(recursive=True)
+        assert len(started) >= 3  # its second process and the ranks
+        launcher.send_signal(told)
+        launcher.wait(timeout=30)
+        _, left = psutil.wait_procs(started, timeout=60)
+    finally:
+        for process in started:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        launcher.kill()
+    assert not left
+    assert "asked to end; the same command resumes" in (tmp_path / "said.txt").read_text()
 
 
 @pytest.mark.timeout(600)

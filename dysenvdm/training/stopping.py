@@ -1,0 +1,83 @@
+"""A run that is told to stop ends behind the step in hand, with a checkpoint, so that no step is made twice."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import psutil
+
+WATCH = 1.0
+"""Seconds between two looks at the launcher."""
+
+
+class Told:
+    """Whether this process was told to stop, and by which signal."""
+
+    def __init__(self) -> None:
+        self.signal: int | None = None
+
+    def end(self) -> None:
+        """What the signal would have done at once; of a rank that was not told itself, Ctrl-C."""
+        signal.raise_signal(self.signal or signal.SIGINT)
+
+
+@contextmanager
+def told_to_stop() -> Iterator[Told]:
+    """Within the block the first SIGINT is noted and no more, the second does what it always did.
+
+    So is the first SIGTERM, where nothing else heeds it: a launcher's says that another rank has ended, and steps
+    cannot go on then. In a thread other than the first, which Python tells of no signals, nothing is noted.
+    """
+    told = Told()
+    heeded = {signal.SIGINT, *({signal.SIGTERM} if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL else ())}
+    if threading.current_thread() is not threading.main_thread():
+        yield told
+        return
+    before = {number: signal.getsignal(number) for number in heeded}
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    def note(number: int, _: Any) -> None:
+        told.signal = number
+        restore()
+
+    for number in heeded:
+        signal.signal(number, note)
+    try:
+        yield told
+    finally:
+        restore()
+
+
+def end_with_launcher() -> None:
+    """Be told to end (SIGTERM) when a process of DeepSpeed's launcher ends before this one, however it does.
+
+    Its first process waits for its second, which waits for the ranks; killed, it takes neither with it.
+    """
+    launchers = []
+    with suppress(psutil.Error):
+        for parent in psutil.Process().parents():
+            if not any("deepspeed" in os.path.basename(word) or "deepspeed." in word for word in parent.cmdline()[:4]):
+                break
+            launchers.append(parent)
+    if not launchers:
+        return
+
+    def watch() -> None:
+        while all(launcher.is_running() and launcher.status() != psutil.STATUS_ZOMBIE for launcher in launchers):
+            time.sleep(WATCH)
+
+    def until_the_end() -> None:
+        with suppress(psutil.NoSuchProcess):
+            watch()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=until_the_end, daemon=True).start()
