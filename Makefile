@@ -38,7 +38,7 @@ test-ranks: $(VENV)/.dev models  ## of test-training what checks the most in the
 
 .PHONY: test-closed test-docs bench-fuzz
 test-closed: $(VENV)/.dev models  ## work in a namespace without a network and name whatever asks for one; minutes
-	$(BIN)/python -m benchmarks.no_network
+	$(BIN)/python -m benchmarks.no_network $(CLOSED)
 
 test-docs: $(VENV)/.dev models  ## run the documents' commands as they stand there; minutes
 	$(BIN)/python -m pytest -m slow tests/slow/test_docs_commands.py
