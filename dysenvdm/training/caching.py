@@ -27,6 +27,7 @@ from dysenvdm.data.cache.store import Items, Store
 from dysenvdm.data.cache.texts import CachedTexts, captions_of, encoding, listed, listing
 from dysenvdm.data.corpora import Corpus, open_corpus
 from dysenvdm.data.samples import Sample
+from dysenvdm.progress import ProgressLines
 from dysenvdm.text import TextEncoder
 from dysenvdm.training.captions import check_captions
 from dysenvdm.training.ranks import join_ranks, launched, meet
@@ -355,7 +356,8 @@ def _progress(ranks: Ranks) -> Iterator[Callable[[str, int, int], None]]:
     columns = (
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
     )  # fmt: skip
-    bar = Progress(*columns, console=console, disable=not ranks.first)
+    kind, drawn = (Progress, ranks.first) if console.is_terminal or not ranks.first else (ProgressLines, False)
+    bar = kind(*columns, console=console, disable=not drawn)
 
     def on_progress(kind: str, done: int, total: int) -> None:
         if not bar.task_ids:

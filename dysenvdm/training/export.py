@@ -20,6 +20,7 @@ from dysenvdm.training.checkpoint_files import Checkpoint, RankFile, best_of, di
 from dysenvdm.training.groups import parameter_groups
 from dysenvdm.training.loop import build_phase
 from dysenvdm.training.recipe import Recipe, load_recipe
+from dysenvdm.training.run_folder import say
 from planners.dsg import UserError
 
 DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
@@ -73,6 +74,8 @@ def choose_checkpoint(run: Path, *, step: int | None = None, best: bool = False)
         if found is None:
             raise UserError(f"--best: no checkpoint of {run} was validated by {rule.name!r}; use --step")
         return found
+    for newer in sorted(step for step in faults if step > whole[-1].step):
+        say(f"{faults[newer]}; step {whole[-1].step} is taken instead")
     return whole[-1]
 
 

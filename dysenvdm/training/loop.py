@@ -25,6 +25,7 @@ from dysenvdm.data.corpora import Corpus
 from dysenvdm.data.samples import Read, Sample
 from dysenvdm.data.steps import Batch, Steps, step_loader
 from dysenvdm.files import disk_trouble
+from dysenvdm.progress import ProgressLines
 from dysenvdm.training.activations import checkpoint_activations
 from dysenvdm.training.batches import micro_batches
 from dysenvdm.training.checkpoints import Checkpoints, check_best
@@ -229,7 +230,8 @@ class Trainer:
                 if self.step % recipe.log.every == 0:
                     speed = self.throughput.figures()
                     log.scalars(self.step, "train", {**values, "lr": self.engine.get_lr()[0], **speed})
-                progress.update(bar, completed=self.step, loss=values["loss"])
+                loss = values["loss"]
+                progress.update(bar, completed=self.step, loss=loss, also=f", step {self.step}, loss {loss:.4f}")
                 self._look(log, last=over)
                 if over:
                     self.stopped = False
@@ -377,4 +379,6 @@ def _progress(*, enabled: bool) -> Progress:
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("loss {task.fields[loss]:.4f}"),
         TimeElapsedColumn(), TimeRemainingColumn(),
     )  # fmt: skip
-    return Progress(*columns, console=console, disable=not enabled)
+    if console.is_terminal or not enabled:
+        return Progress(*columns, console=console, disable=not enabled)
+    return ProgressLines(*columns, console=console, disable=True)

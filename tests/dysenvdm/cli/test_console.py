@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from dysenvdm import progress
 from dysenvdm.cli import console
 
 
@@ -11,7 +12,7 @@ from dysenvdm.cli import console
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The seconds that the module's clock says."""
     now = [100.0]
-    monkeypatch.setattr(console.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
     return now
 
 
@@ -36,12 +37,12 @@ def test_a_log_gets_a_line_at_most_every_so_often(clock: list[float], capfd: pyt
 def test_short_work_says_nothing(clock: list[float], capfd: pytest.CaptureFixture[str]) -> None:
     with console.progress_bars() as bars:
         task = bars.add_task("planning", total=None)
-        clock[0] += console.EVERY - 1
+        clock[0] += progress.EVERY - 1
         bars.update(task, description="planned")
     assert capfd.readouterr().err == ""
     with console.progress_bars() as bars:
         task = bars.add_task("planning", total=None)
-        clock[0] += console.EVERY
+        clock[0] += progress.EVERY
         bars.update(task, description="12 of unknown")
     assert capfd.readouterr().err.startswith("12 of unknown, ")
 

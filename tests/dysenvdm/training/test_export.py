@@ -75,6 +75,15 @@ def test_a_killed_denoiser_run_gives_a_pipeline_that_generates(
     assert all(torch.equal(value.half(), half[name]) for name, value in full.items())
 
 
+def test_a_damaged_newest_checkpoint_is_named(killed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    newest = killed / "checkpoints" / "step-0000002"
+    max(newest.iterdir(), key=lambda path: path.stat().st_size).unlink()
+    assert exported(killed, "-o", tmp_path / "out") == 0
+    said = " ".join(capsys.readouterr().err.split())
+    assert "step-0000002" in said
+    assert "; step 1 is taken instead" in said
+
+
 def test_errors_are_one_line(killed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert exported(killed, "-o", tmp_path / "out", "--step", 7) == 2
     assert capsys.readouterr().err.replace("\n", "") == "error: --step 7: no such checkpoint; there are 1, 2"

@@ -14,6 +14,7 @@ import yaml
 from safetensors.torch import load_file
 
 from benchmarks.serving_server import free_port
+from dysenvdm import progress
 from dysenvdm.training import loop, run
 from dysenvdm.training.autoencoder import AutoencoderPhase
 from dysenvdm.training.checkpoint_files import find_checkpoints
@@ -65,6 +66,19 @@ def test_resumed_equals_uninterrupted(uninterrupted: Path, tmp_path: Path, monke
     resumed = weights(run(recipe, []))
     for name, value in weights(uninterrupted).items():
         assert torch.equal(value, resumed[name]), name
+
+
+def test_a_log_file_is_told_how_far_the_run_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(progress, "EVERY", 0.0)
+    run(recipe_file(tmp_path), [])
+    written = (tmp_path / "run" / "log.jsonl").read_text().splitlines()
+    losses = [line["loss"] for line in map(json.loads, written) if "loss" in line]
+    said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("micro-autoencoder (")]
+    assert [line.split(", 0:")[0] for line in said] == [
+        f"micro-autoencoder ({25 * step}%), step {step}, loss {loss:.4f}" for step, loss in enumerate(losses, start=1)
+    ]
 
 
 @pytest.mark.parametrize(("told", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM)])
