@@ -122,6 +122,7 @@ class DenoiserPhase:
 
     def __init__(self, recipe: Recipe, device: torch.device) -> None:
         self.recipe, self.device = recipe, device
+        self.prompts = read_prompts(recipe.log.prompts)  # before hours of encoding
         self.frozen = FrozenParts.open(recipe, device)
         self.vae, self.text_encoder = self.frozen.vae, self.frozen.text_encoder
         prepared = Caching(recipe, launched_ranks()).prepare(self.frozen)
@@ -137,7 +138,6 @@ class DenoiserPhase:
         networks = open_networks(recipe, self.text_encoder.width, device)
         self.unet, self.scene_adapter, self.scheduler = networks.unet, networks.scene_adapter, networks.scheduler
         self.settings = networks.settings
-        self.prompts = read_prompts(recipe.log.prompts)
         self._cached: dict[str, Tensor] = {}
         self._known: dict[str, Tensor] = {}
         alphas, predicts = self.scheduler.alphas_cumprod.to(device), self.scheduler.config["prediction_type"]

@@ -40,6 +40,8 @@ SILENCE = 120.0
 PATIENCE = 30.0
 """Seconds that a rank leaves its node's first one to report what stops both before they have met."""
 _TROUBLE = ("gloo", "NCCL", "Connection closed", "Connection reset", "Broken pipe", "recvVal", "sendBytes")
+LAUNCHERS = ("WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
+"""Environment variables that a launcher sets beside ``RANK``."""
 _SLURM = {"RANK": "SLURM_PROCID", "WORLD_SIZE": "SLURM_NTASKS", "LOCAL_RANK": "SLURM_LOCALID"}
 
 
@@ -94,6 +96,9 @@ def _in_slurm_step() -> bool:
 def _environment() -> None:
     """``RANK`` and its like where no launcher set them: from a SLURM step, or for a single rank."""
     if "RANK" in os.environ:
+        missing = [name for name in LAUNCHERS if name not in os.environ]
+        if missing:
+            raise UserError(f"RANK is set and {', '.join(missing)} not; unset RANK, or start ranks by a launcher")
         return
     if _in_slurm_step():
         missing = [name for name in ("MASTER_ADDR", "MASTER_PORT") if name not in os.environ]

@@ -17,7 +17,7 @@ import yaml
 from dysenvdm.training import logs, loop, run
 from dysenvdm.training.autoencoder import AutoencoderLoss, AutoencoderPhase
 from dysenvdm.training.memory import lack_named
-from dysenvdm.training.ranks import _environment, is_lost_connection
+from dysenvdm.training.ranks import _environment, is_lost_connection, join_ranks
 from planners.dsg import UserError
 
 RECIPE = {
@@ -125,6 +125,15 @@ def test_interrupted_it_says_that_the_same_command_resumes(
     with pytest.raises(KeyboardInterrupt):
         run(recipe_file(tmp_path), [])
     assert "stopped in step 1; the same command resumes" in " ".join(capsys.readouterr().err.split())
+
+
+def test_half_of_a_launchers_environment_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    for name in ("LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(UserError, match="RANK is set and LOCAL_RANK, MASTER_ADDR, MASTER_PORT not; unset RANK"):
+        join_ranks()
 
 
 def test_a_rendezvous_that_never_comes_ends_in_time(tmp_path: Path) -> None:
