@@ -7,7 +7,14 @@ from pathlib import Path
 from typing import Literal
 
 Reason = Literal[
-    "missing file", "no caption", "duplicate", "bad annotation", "undecodable", "too short", "bad scene graph"
+    "missing file",
+    "no caption",
+    "no video",
+    "duplicate",
+    "bad annotation",
+    "undecodable",
+    "too short",
+    "bad scene graph",
 ]
 
 

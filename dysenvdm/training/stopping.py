@@ -25,6 +25,7 @@ class Told:
     def end(self) -> None:
         """What the signal would have done at once; of a rank that was not told itself, Ctrl-C."""
         signal.raise_signal(self.signal or signal.SIGINT)
+        raise KeyboardInterrupt  # where the signal's own handler came back
 
 
 @contextmanager
@@ -35,7 +36,11 @@ def told_to_stop() -> Iterator[Told]:
     cannot go on then. In a thread other than the first, which Python tells of no signals, nothing is noted.
     """
     told = Told()
-    heeded = {signal.SIGINT, *({signal.SIGTERM} if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL else ())}
+    heeded = (
+        {signal.SIGINT} if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN else set()
+    )  # as a shell's `&` asks
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        heeded.add(signal.SIGTERM)
     if threading.current_thread() is not threading.main_thread():
         yield told
         return

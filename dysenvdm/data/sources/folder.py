@@ -84,7 +84,7 @@ def _beside(root: Path) -> Found:
     told = set(texts.values())
     for path in files:
         if path.suffix.lower() == ".txt" and path not in told and not path.stem.lower().startswith(ABOUT):
-            collector.reject(path.relative_to(root).as_posix(), "missing file", "there is no video beside it")
+            collector.reject(path.relative_to(root).as_posix(), "no video", "there is none beside it")
     return collector.found()
 
 

@@ -30,6 +30,8 @@ RECIPE = {
     "log": {"every": 1, "validate_every": 2, "sample_every": 4, "checkpoint_every": 2},
 }
 
+AT_A_TERMINAL = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+"""Where tests run behind a shell's `&`, SIGINT is ignored."""
 JOINED = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 """What a run in this process has set in its environment."""
 
@@ -87,10 +89,10 @@ def test_told_to_stop_it_saves_the_step_in_hand(
 ) -> None:
     """SIGINT to the whole group, as a terminal sends it, so that the loader's process hears it, too."""
     recipe = recipe_file(tmp_path, log={**RECIPE["log"], "checkpoint_every": 1000, "validate_every": 1000})
-    command = [sys.executable, "-c", "from dysenvdm.cli.main import main; main()", "train", str(recipe)]
+    command = [sys.executable, "-c", f"{AT_A_TERMINAL}; from dysenvdm.cli.main import main; main()", "train"]
     log = tmp_path / "run" / "log.jsonl"
     process = subprocess.Popen(
-        [*command, "--set", "data.workers=1", "--set", "train.steps=1000000"],
+        [*command, str(recipe), "--set", "data.workers=1", "--set", "train.steps=1000000"],
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,

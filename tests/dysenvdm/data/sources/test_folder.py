@@ -43,7 +43,7 @@ def test_a_text_without_a_video_is_named_and_what_tells_of_the_set_is_not(root: 
     (root / "lost.txt").write_text("a girl runs")
     (root / "README.txt").write_text("Where these clips are from.")
     found = everything(FolderSource(kind="folder", root=root))
-    assert [(r.id, r.reason) for r in found.rejected if r.id.endswith(".txt")] == [("lost.txt", "missing file")]
+    assert [(r.id, r.reason) for r in found.rejected if r.id.endswith(".txt")] == [("lost.txt", "no video")]
 
 
 def test_a_jsonl_tells_spans_captions_and_scene_graphs(root: Path, tmp_path: Path) -> None:
