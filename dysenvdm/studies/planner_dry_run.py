@@ -1,8 +1,13 @@
-"""What a planner's training would be, without training: configuration, parameters, steps. Nothing is written."""
+"""What a planner's training would be, without training: configuration, parameters, steps. Nothing is written.
+
+Where the model is missing that is tuned, or that embeds prompts, its parameters wait for it, and the rest is told.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -12,23 +17,37 @@ from pydantic import BaseModel
 from dysenvdm.models import PLANNER_MODEL, TEXT_MODEL, locate
 from dysenvdm.studies.planner_recipes import FinetuneRecipe
 from dysenvdm.studies.reinforced_planning import ReinforceRecipe
+from dysenvdm.training.dry_run import STOPS
+from dysenvdm.training.on_paper import Notes
 from dysenvdm.training.recipe import read_recipe, validated
+from dysenvdm.training.zero_memory import GIB
 from planners.dsg import UserError
 from planners.reinforce import PolicyNetwork
+
+ADAM = 16
+"""Bytes of a number that is trained: itself, its gradient and both moments."""
 
 
 def dry_run(path: Path, overrides: list[str]) -> str:
     """The report of a recipe of phase finetune or reinforce; raises :class:`UserError` for one that breaks a rule."""
-    values = read_recipe(path, overrides)
+    values, notes = read_recipe(path, overrides), Notes()
     recipe: BaseModel
+    counted: Callable[[], str]
     if values.get("phase") == "finetune":
         recipe = finetune = validated(path, values, FinetuneRecipe)
-        parameters, work = _adapter(finetune), _tuning(finetune)
+        key, counted, work = "the model", partial(_adapter, finetune), _tuning(finetune)
     else:
         recipe = reinforce = validated(path, values, ReinforceRecipe)
-        parameters, work = _policy(reinforce), _reinforcing(reinforce)
+        key, counted, work = "the text encoder", partial(_policy, reinforce), _reinforcing(reinforce)
+    try:
+        parameters = counted()
+    except UserError as error:
+        parameters = f"waits for {key}, which is missing and alone says how many there are"
+        notes.add(key, error, "parameters are not counted")
     resolved = yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False).rstrip()
     sections = [("The resolved recipe", resolved), ("Parameters", parameters), ("Work", work)]
+    if notes:
+        sections.append((STOPS, str(notes)))
     return "\n\n".join(f"# {title}\n{text}" for title, text in sections)
 
 
@@ -48,9 +67,12 @@ def _adapter(recipe: FinetuneRecipe) -> str:
         lora = LoraConfig(task_type="CAUSAL_LM", r=recipe.lora.rank, target_modules=list(recipe.lora.targets))
         tuned = get_peft_model(model, lora)
     trained = [weight for weight in tuned.parameters() if weight.requires_grad]
+    moved = sum(weight.numel() for weight in trained)
+    states = (4 * frozen + ADAM * moved) / GIB
     return (
-        f"trained: {sum(weight.numel() for weight in trained):,} in {len(trained)} tensors, rank {recipe.lora.rank}\n"
-        f"frozen: {frozen:,} ({folder.name})"
+        f"trained: {moved:,} in {len(trained)} tensors, rank {recipe.lora.rank}\n"
+        f"frozen: {frozen:,} ({folder.name})\n"
+        f"memory: {states:.2f} GiB of weights, gradients and AdamW's moments, all in fp32; activations come on top"
     )
 
 

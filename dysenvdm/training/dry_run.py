@@ -37,7 +37,7 @@ from dysenvdm.training.zero_memory import (
 )
 from planners.dsg import UserError
 
-MISSING = "Missing: without it training does not start"
+STOPS = "What training would stop at"
 WAITS = "waits for the model to start from, which alone says how large the networks are"
 LOGGED = 50
 """Last logged steps that a measured step's time is the median of."""
@@ -74,7 +74,7 @@ def dry_run(path: str | Path, overrides: list[str], *, ranks: int, gpu_memory: f
         ("Work", _work(recipe, paper[1] if paper else None, clips, ranks, tflops)),
     ]
     if notes:
-        sections.append((MISSING, str(notes)))
+        sections.append((STOPS, str(notes)))
     return "\n\n".join(f"# {title}\n{text}" for title, text in sections)
 
 
@@ -190,10 +190,10 @@ def _step_time(run: Path, flops: float | None, tflops: float | None) -> tuple[fl
         seconds = [line["seconds_per_step"] for line in read_log(run) if line["kind"] == "train"][-LOGGED:]
         if seconds:
             return statistics.median(seconds), f"measured: the median of the last {len(seconds)} logged in {run}"
-    if tflops and flops is None:
-        return None, f"time: {WAITS}"
     if tflops and flops:
         return flops / (tflops * 1e12), f"assumed: {tflops:g} TFLOP/s on each rank, as --tflops says"
+    if tflops:
+        return None, f"time: {WAITS}"
     return None, "time: not known before a step was measured; give what a rank sustains with --tflops"
 
 

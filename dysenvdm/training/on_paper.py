@@ -153,7 +153,7 @@ def _alike(recipe: Recipe, init: str) -> tuple[Recipe | None, str]:
         model = recipe.model.model_copy(update=theirs)
         alike = _sized(recipe.model_copy(update={"model": model, "scene": maker.scene}), Notes())
         if alike is not None:
-            return alike, f"sizes are those that recipe {name} gives it"
+            return alike, f"recipe {name} makes it, and its sizes are taken"
     return None, "its sizes are not known"
 
 
@@ -168,8 +168,7 @@ def _text(recipe: Recipe, notes: Notes) -> tuple[int, int, int]:
             tokens = max_tokens(recipe)
         except UserError:
             tokens = recipe.model.max_tokens
-        key = "model.text_encoder" if preset else "the text encoder of model.init"
-        notes.add(key, error, f"{tokens} tokens of width {width} are taken, and its weights not counted")
+        notes.add("the text encoder", error, f"{tokens} tokens of width {width} are taken, and its weights not counted")
         return width, tokens, 0
 
 

@@ -15,12 +15,12 @@ from dysenvdm.backbones import UNETS, build_unet, build_vae
 from dysenvdm.scene_attention import SceneAdapter
 from dysenvdm.stage import sample as play
 from dysenvdm.training import cost as costs
-from dysenvdm.training.cost import META, Cost, denoiser_cost
-from dysenvdm.training.dry_run import dry_run
+from dysenvdm.training.cost import META, denoiser_cost
+from dysenvdm.training.dry_run import STOPS, WAITS, dry_run
 from dysenvdm.training.groups import parameter_groups
 from dysenvdm.training.networks import fit_for_training
 from dysenvdm.training.sections import TrainSection
-from dysenvdm.training.zero_memory import Parameters, Plan, largest_micro_batch, states
+from dysenvdm.training.shipped import shipped_recipes
 from planners.dsg import UserError
 
 
@@ -88,10 +88,10 @@ def test_a_measured_step_counts_more_than_an_assumed_one(recipe: Path, tmp_path:
 
 
 def test_the_micro_batch_that_fits_is_the_largest(recipe: Path) -> None:
-    memory = sections(report(recipe, gpu_memory=1.0))["Memory per GPU, 1 rank(s) of 1 GiB"]
+    memory = sections(report(recipe, gpu_memory=2.0))["Memory per GPU, 1 rank(s) of 2 GiB"]
     [most] = re.findall(r"(\d+) <- the recipe's", memory)
     fits, too_large = (
-        report(recipe, f"train.batch_size={n}", gpu_memory=1.0).split("With ZeRO 2: ")[1].splitlines()[0]
+        report(recipe, f"train.batch_size={n}", gpu_memory=2.0).split("With ZeRO 2: ")[1].splitlines()[0]
         for n in (int(most), int(most) + 1)
     )
     assert fits == f"train.micro_batch {most} fits."
@@ -101,21 +101,148 @@ def test_the_micro_batch_that_fits_is_the_largest(recipe: Path) -> None:
 @pytest.mark.parametrize(
     ("overrides", "ranks", "message"),
     [
-        (["model.vae=absent"], 1, r"model\.vae: no autoencoder in absent; train one first"),
-        (["model.text_encoder=absent"], 1, "model 'absent': no such folder"),
-        (["data.source={kind: folder, root: absent}"], 1, r"data\.source\.root: .*absent"),
         (["data.clips=4", "train.batch_size=8"], 8, "data: 4 clips for 8 ranks"),
         ([], 3, r"train\.batch_size: 10 cannot be shared by 3 ranks"),
         (["train.stepps=1"], 1, r"train\.stepps.*did you mean steps"),
         (["data.source={kind: ucf10, root: x}"], 1, "did you mean ucf101"),
         (["data.source={kind: ucf101, root: x, list: y}"], 1, "did you mean lists"),
+        (["data.source={kind: folder, root: absent}", "data.clips=4"], 1, "more than the 4 clips"),
+        (["model.init=absent", "lora={targets: [nowhere]}"], 1, "nowhere"),
         (["deepspeed.optimizer={}"], 1, r"deepspeed\.optimizer: .*train\.lr"),
+        (["deepspeed.zero_optimization.stage=two"], 1, r"deepspeed\.zero_optimization\.stage: 'two'"),
+        (["deepspeed.zero_optimization.stage=null"], 1, r"deepspeed\.zero_optimization\.stage: None"),
+        (["deepspeed.zero_optimization.offload_optimizer=cpu"], 1, r"offload_optimizer: 'cpu'.*device: cpu"),
+        (["deepspeed.zero_optimization.reduce_bucket_size=big"], 1, r"reduce_bucket_size: 'big'"),
+        (["train.precision=fp16", "deepspeed.zero_optimization.stage=0"], 1, r"train\.precision: fp16 needs"),
     ],
 )
 def test_what_would_stop_training_is_one_line(recipe: Path, overrides: list[str], ranks: int, message: str) -> None:
     with pytest.raises(UserError, match=message) as caught:
         report(recipe, *overrides, ranks=ranks)
     assert "\n" not in str(caught.value)
+
+
+# -- what is missing ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("overrides", "note"),
+    [
+        (
+            ["model.vae=absent"],
+            r"model\.vae: no autoencoder in absent; train one first, .* \[one of preset micro is .*",
+        ),
+        (
+            ["model.text_encoder=absent"],
+            r"the text encoder: model 'absent': no such folder.*\[64 tokens of width 384 are .*",
+        ),
+        (
+            ["model.init=absent"],
+            r"model\.init: model 'absent': no such folder.* \[sizes are those of model\.preset, mi.*",
+        ),
+        (["data.source={kind: folder, root: absent}"], r"data\.source\.root: no folder absent; expected .* \[clips .*"),
+    ],
+)
+def test_what_is_missing_is_a_line_and_the_rest_is_reported(recipe: Path, run, overrides: list[str], note: str) -> None:
+    changes = [part for change in overrides for part in ("--set", change)]
+    done = run("train", recipe, "--dry-run", "--tflops", 1, *changes)
+    assert done.code == 0, done.err
+    said = sections(done.out)
+    [line] = said.pop(STOPS).strip().splitlines()
+    assert re.fullmatch(f"- {note}", line), line
+    assert said.keys() == sections(report(recipe)).keys()
+    assert WAITS not in done.out
+    assert "assumed: 1 TFLOP/s" in said["Work"]
+
+
+def test_nothing_missing_is_nothing_said(recipe: Path) -> None:
+    assert STOPS not in report(recipe)
+
+
+def test_all_that_is_missing_is_told_at_once(recipe: Path) -> None:
+    lines = sections(report(recipe, "model.vae=absent", "data.source={kind: folder, root: absent}"))[STOPS]
+    assert [line.partition(":")[0] for line in lines.strip().splitlines()] == ["- data.source.root", "- model.vae"]
+
+
+def test_without_an_autoencoder_one_of_the_preset_is_counted(recipe: Path) -> None:
+    """The recipe's own is of that preset too, so nothing but the note differs."""
+    whole, lacking = sections(report(recipe)), sections(report(recipe, "model.vae=absent"))
+    for title in whole.keys() - {"The resolved recipe"}:
+        assert lacking[title].strip() == whole[title].strip()
+
+
+def test_clips_that_are_not_there_make_no_epoch(recipe: Path, tmp_path: Path) -> None:
+    work = sections(report(recipe, "data.source={kind: folder, root: absent}", tflops=1))["Work"]
+    assert work.startswith("clips: not known before the data set is there")
+    assert "time per epoch" not in work
+    assert "the run sees each clip" not in work
+    assert "for the run" in work
+
+
+def test_what_depends_on_a_start_that_nothing_tells_waits_for_it(recipe: Path) -> None:
+    said = sections(report(recipe, "model.preset=null", "model.init=absent", "train.shared_noise=0", tflops=1))
+    assert said["Parameter groups"].strip() == WAITS
+    assert said["Memory per GPU, 1 rank(s) of 80 GiB"].strip() == WAITS
+    assert f"FLOPs: {WAITS}" in said["Work"]
+    assert f"time: {WAITS}" in said["Work"]
+    assert "an epoch is 10.0 steps" in said["Work"]
+    assert "train_micro_batch_size_per_gpu" in said["DeepSpeed's configuration (bf16)"]
+    assert re.fullmatch(r"- model\.init: .* \[its sizes are not known\]", said[STOPS].strip())
+
+
+@pytest.mark.parametrize("name", ["rehearsal/dysen", "rehearsal/finetune"])
+def test_a_start_that_a_recipe_makes_has_that_recipes_sizes(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Straight from the rehearsal's backbone, or by way of the model that was made from it."""
+    monkeypatch.chdir(tmp_path)
+
+    def parameters(text: str) -> set[str]:
+        rows = sections(text)["Parameter groups"].strip().splitlines()[1:]
+        return {cell for row in rows for cell in re.findall(r"[\d,]{5,}", row)}
+
+    made = dry_run(name, [], ranks=1, gpu_memory=80, tflops=None)
+    maker = dry_run("rehearsal/backbone", [], ranks=1, gpu_memory=80, tflops=None)
+    assert parameters(made) == parameters(maker)
+    assert re.search(r"- model\.init: .* \[recipe rehearsal/\w+ makes it, and its sizes are taken\]", made)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("phase", "model", "missing"),
+    [
+        ("autoencoder", {"preset": "micro", "init": "absent"}, "model.init"),
+        ("referee", {"preset": "micro", "init": "absent"}, "model.init"),
+        ("referee", {"preset": "micro", "vae": "absent"}, "model.vae"),
+    ],
+)
+def test_other_phases_are_sized_by_their_preset(
+    phase: str, model: dict[str, str], missing: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "recipe.yaml"
+    data = {"frames": 8, "clips": 8, "cache": phase == "referee"}
+    content = {"name": "micro", "phase": phase, "run": str(tmp_path / "run"), "data": data}
+    content["train"] = {"steps": 5, "batch_size": 2, "lr": 1e-3}
+    path.write_text(yaml.safe_dump({**content, "model": {"preset": "micro"}}))
+    whole = sections(report(path))
+    path.write_text(yaml.safe_dump({**content, "model": model}))
+    lacking = sections(report(path))
+    assert lacking.pop(STOPS).startswith(f"- {missing}: ")
+    assert lacking["Parameter groups"] == whole["Parameter groups"]
+    assert lacking["Work"].strip() == whole["Work"].strip()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", shipped_recipes())
+def test_every_recipe_that_ships_dry_runs_on_an_empty_machine(
+    name: str, run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DYSENVDM_HOME", str(tmp_path / "store"))
+    done = run("train", name, "--dry-run", "--ranks", 2)
+    assert done.code == 0, done.err
+    assert "Traceback" not in done.err
+    assert list(tmp_path.iterdir()) == []
 
 
 # -- the estimates ---------------------------------------------------------------------------------------------------
@@ -148,27 +275,3 @@ def test_activations_on_paper_are_those_that_autograd_keeps_on_a_device() -> Non
         lambda: on_paper(sample.to(META), torch.zeros(2, device=META), text.to(META)).sample.sum(), [on_paper]
     )
     assert real == pytest.approx(meta, rel=0.02)
-
-
-def test_states_divide_as_zero_says() -> None:
-    parameters = Parameters(module=1000, trained=800, beside=100)
-    none = states(parameters, Plan(0), ranks=4, precision="fp32")
-    assert (none.weights, none.gradients, none.optimizer, none.average) == (4000, 3200, 6400, 800)
-    one, two, three = (states(parameters, Plan(stage), ranks=4, precision="bf16", bucket=10) for stage in (1, 2, 3))
-    assert (one.weights, one.gradients, one.optimizer) == (2000, 1600, 2400)
-    assert (two.weights, two.gradients, two.optimizer) == (2000, 400, 2400)
-    assert (three.weights, three.gradients, three.optimizer) == (500, 400, 2400)
-    moved = states(parameters, Plan(3, True, True), ranks=4, precision="bf16", bucket=10)
-    assert (moved.weights, moved.optimizer, moved.host) == (0, 0, 500 + 2400 + 800)
-    assert moved.total < three.total < two.total < one.total
-
-
-def test_a_frozen_backbone_needs_states_of_its_adapter_only() -> None:
-    whole, adapter = (states(Parameters(1000, n, 0), Plan(1), ranks=1, precision="bf16") for n in (1000, 100))
-    assert adapter.weights == whole.weights
-    assert adapter.optimizer == whole.optimizer // 10
-
-
-def test_nothing_fits_where_the_states_alone_are_too_large() -> None:
-    kept = states(Parameters(10**9, 10**9, 0), Plan(0), ranks=1, precision="bf16")
-    assert largest_micro_batch(kept, Cost(0, 1, 0), 10**9) == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -79,8 +80,24 @@ def test_a_dry_run_says_what_would_be_trained_and_writes_nothing(
     else:
         # Two layers of width 32: queries, outputs and three of the feed-forward are 32 x 32, keys and values 32 x 16.
         assert f"trained: {2 * 2 * (5 * 64 + 2 * 48):,} in 28 tensors, rank 2" in said
+        assert "memory: 0.00 GiB of weights" in said
         assert "3 steps of at most 100 tokens" in said
         assert "at most 300 tokens" in said
+
+
+@pytest.mark.parametrize("name", ["finetune", "finetune-cpu", "reinforce"])
+def test_a_dry_run_without_the_models_says_the_rest(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DYSENVDM_HOME", str(tmp_path / "store"))
+    train(f"planner/{name}", [], dry_run=True)
+    said = capsys.readouterr().out
+    assert "which is missing and alone says how many there are" in said
+    assert re.search(
+        r"^- the .*is not in the store .* dysenvdm models import .* \[parameters are not counted\]$", said, re.M
+    )
+    assert "# Work" in said
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_adapter_that_ships_is_found_from_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
