@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -210,11 +211,13 @@ class Unreachable(OneGirl):
     """All of them lose the network once most is done."""
 
     done = 0
+    one_at_a_time = threading.Lock()
 
     def plan(self, prompts: Sequence[str], **options: Any) -> list[PlanResult]:
-        if Unreachable.done >= 36:
-            raise UserError("http://127.0.0.1:4: no connection")
-        Unreachable.done += len(prompts)
+        with Unreachable.one_at_a_time:
+            if Unreachable.done >= 36:
+                raise UserError("http://127.0.0.1:4: no connection")
+            Unreachable.done += len(prompts)
         return super().plan(prompts, **options)
 
 
