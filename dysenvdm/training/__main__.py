@@ -3,8 +3,15 @@
 import argparse
 
 from dysenvdm.training import run
-from dysenvdm.training.ranks import Ended, end_when_told, is_lost_connection, leave, say, say_who_is_lost
-from dysenvdm.training.stopping import end_with_launcher
+from dysenvdm.training.ranks import (
+    Ended,
+    end_when_told,
+    end_with_launcher,
+    is_lost_connection,
+    leave,
+    say,
+    say_who_is_lost,
+)
 from planners.dsg import UserError
 
 

@@ -20,14 +20,9 @@ OURS = {
 """Settings that follow from the train section, and from which of its keys."""
 OFFLOADS = {"offload_param": 3, "offload_optimizer": 1}
 """What ZeRO can move to the host, and from which stage on."""
-WITHOUT_EFFECT = {
-    "prescale_gradients": "gradients are averaged over ranks by the loop's own rule; leave it out",
-    "gradient_predivide_factor": "gradients are averaged over ranks by the loop's own rule; leave it out",
-}
-"""Settings that contradict how gradients are averaged, and the mend."""
 TAKEN = (
     "zero_optimization", "zero_allow_untested_optimizer", "zero_force_ds_cpu_optimizer", "aio",
-    "communication_data_type", "prescale_gradients", "gradient_predivide_factor", "gradient_allreduce_op",
+    "communication_data_type", "gradient_allreduce_op",
     "disable_allgather", "comms_logger", "flops_profiler", "wall_clock_breakdown", "memory_breakdown", "dump_state",
     "steps_per_print", "log_level", "disable_python_gc", "timers", "compile",
 )  # fmt: skip
@@ -45,11 +40,11 @@ ZERO_COURSE = (
     "use_multi_rank_bucket_allreduce", "allgather_partitions", "allgather_bucket_size", "overlap_comm",
     "load_from_fp32_weights", "ignore_unused_parameters", "memory_efficient_linear", "log_trace_cache_warnings",
     "enable_sanity_checks", "module_granularity_threshold",
-    *(key for name in (
+    *(f"stage3_{name}" for name in (
         "prefetch_bucket_size", "param_persistence_threshold", "model_persistence_threshold", "max_live_parameters",
         "max_reuse_distance", "gather_16bit_weights_on_model_save", "use_all_reduce_for_fetch_params",
         "allgather_sequential",
-    ) for key in (f"stage3_{name}",)),
+    )),
 )  # fmt: skip
 """ZeRO's settings that say how it goes about it: a run may be resumed with others."""
 
@@ -67,9 +62,6 @@ def check_settings(settings: Mapping[str, Any]) -> None:
         raise ValueError(f"deepspeed.zero_optimization: {zero!r} is no mapping; write {{stage: 2}} for ZeRO's stage 2")
     _check_zero(zero)
     offloads = any(isinstance(zero.get(key), dict) for key in OFFLOADS)
-    for key, mend in WITHOUT_EFFECT.items():
-        if settings.get(key) not in (None, False):
-            raise ValueError(f"deepspeed.{key}: {mend}")
     if settings.get("zero_force_ds_cpu_optimizer") and offloads:
         raise ValueError("deepspeed.zero_force_ds_cpu_optimizer: the loop's own AdamW steps there; leave it out")
     for key in ("comms_logger", "flops_profiler", "aio", "compile"):
@@ -90,6 +82,11 @@ def _check_zero(zero: Mapping[str, Any]) -> None:
     stage = zero.get("stage", 0)
     if stage not in range(4) or isinstance(stage, bool):
         raise ValueError(f"{here}.stage: {stage!r} is no stage of ZeRO; use 0, 1, 2 or 3")
+    numbers = zero.get("reduce_bucket_size", 1)
+    if isinstance(numbers, bool) or not isinstance(numbers, int | float) or numbers < 1 or numbers % 1:
+        raise ValueError(
+            f"{here}.reduce_bucket_size: {numbers!r} is no number of parameters; write one, such as 500000000"
+        )
     for key, least in OFFLOADS.items():
         moved = zero.get(key)
         if moved is None:

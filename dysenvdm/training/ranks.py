@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any, Literal, TypeVar
@@ -37,6 +37,8 @@ REACH = 10.0
 """Seconds that the ranks' store may take for an answer before it counts as gone."""
 SILENCE = 120.0
 """Seconds without a sign of life after which a rank is not waited for any more."""
+WATCH = 1.0
+"""Seconds between two looks at the launcher."""
 PATIENCE = 30.0
 """Seconds that a rank leaves its node's first one to report what stops both before they have met."""
 _TROUBLE = ("gloo", "NCCL", "Connection closed", "Connection reset", "Broken pipe", "recvVal", "sendBytes")
@@ -180,6 +182,42 @@ def end_when_told() -> None:
         raise Ended
 
     signal.signal(signal.SIGTERM, ended)
+
+
+def end_with_launcher() -> None:
+    """Be told to end (SIGTERM) when a process of DeepSpeed's launcher ends before this one, however it does.
+
+    Its first process waits for its second, which waits for the ranks; killed, it takes neither with it. Shells and
+    scripts above it may end whenever they like.
+    """
+    launchers: list[psutil.Process] = []
+    with suppress(psutil.Error):
+        for parent in psutil.Process().parents():
+            if not is_launcher(parent.cmdline()):
+                break
+            launchers.append(parent)
+    if not launchers:
+        return
+
+    def running(process: psutil.Process) -> bool:
+        with suppress(psutil.NoSuchProcess):
+            return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+        return False
+
+    def watch() -> None:
+        while all(map(running, launchers)):
+            time.sleep(WATCH)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def is_launcher(command: Sequence[str]) -> bool:
+    """Whether a process's command line is DeepSpeed's launcher: Python with its script or one of its modules."""
+    python, *words = command or [""]
+    return os.path.basename(python).startswith("python") and any(
+        word.startswith("deepspeed.launcher.") or os.path.basename(word) == "deepspeed" for word in words[:3]
+    )
 
 
 def is_lost_connection(error: BaseException) -> bool:

@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any
-
-import psutil
-
-WATCH = 1.0
-"""Seconds between two looks at the launcher."""
 
 
 class Told:
@@ -36,9 +29,9 @@ def told_to_stop() -> Iterator[Told]:
     cannot go on then. In a thread other than the first, which Python tells of no signals, nothing is noted.
     """
     told = Told()
-    heeded = (
-        {signal.SIGINT} if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN else set()
-    )  # as a shell's `&` asks
+    heeded = set()
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # which a shell's `&` asks for
+        heeded.add(signal.SIGINT)
     if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         heeded.add(signal.SIGTERM)
     if threading.current_thread() is not threading.main_thread():
@@ -60,29 +53,3 @@ def told_to_stop() -> Iterator[Told]:
         yield told
     finally:
         restore()
-
-
-def end_with_launcher() -> None:
-    """Be told to end (SIGTERM) when a process of DeepSpeed's launcher ends before this one, however it does.
-
-    Its first process waits for its second, which waits for the ranks; killed, it takes neither with it.
-    """
-    launchers = []
-    with suppress(psutil.Error):
-        for parent in psutil.Process().parents():
-            if not any("deepspeed" in os.path.basename(word) or "deepspeed." in word for word in parent.cmdline()[:4]):
-                break
-            launchers.append(parent)
-    if not launchers:
-        return
-
-    def watch() -> None:
-        while all(launcher.is_running() and launcher.status() != psutil.STATUS_ZOMBIE for launcher in launchers):
-            time.sleep(WATCH)
-
-    def until_the_end() -> None:
-        with suppress(psutil.NoSuchProcess):
-            watch()
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    threading.Thread(target=until_the_end, daemon=True).start()

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from dysenvdm.training.cost import Cost
-from planners.dsg import UserError
 
 GIB = 2**30
 SPARE = 0.1
@@ -66,14 +65,9 @@ class Buckets:
 
     @classmethod
     def of(cls, deepspeed: Mapping[str, Any]) -> Buckets:
-        """What a recipe's ``deepspeed`` section says; raises :class:`UserError` for a size that is none."""
+        """What a recipe's ``deepspeed`` section says, which the recipe has checked."""
         zero = deepspeed.get("zero_optimization", {})
         numbers = zero.get("reduce_bucket_size", cls.numbers)
-        if isinstance(numbers, bool) or not isinstance(numbers, int | float) or numbers < 1 or numbers % 1:
-            raise UserError(
-                f"deepspeed.zero_optimization.reduce_bucket_size: {numbers!r} is no number of parameters; write it in "
-                f"digits, such as {cls.numbers}"
-            )
         contiguous, overlap = zero.get("contiguous_gradients", cls.contiguous), zero.get("overlap_comm", cls.overlap)
         return cls(int(numbers), bool(contiguous), bool(overlap))
 

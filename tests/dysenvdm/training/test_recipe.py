@@ -52,8 +52,12 @@ def test_overrides_are_yaml_and_reach_every_depth() -> None:
         ("deepspeed.zero_optimization={stage: 1, offload_optimizer: cpu}", r"offload_optimizer: 'cpu' is no mapping"),
         ("deepspeed.zero_optimization={stage: 3, offload_param: {device: disk}}", r"device: 'disk' is none; use cpu"),
         ("deepspeed.zero_optimization={stage: 3, offload_param: {device: nvme}}", r"offload_param\.nvme_path: say in"),
-        ("deepspeed.prescale_gradients=true", r"deepspeed\.prescale_gradients: .*leave it out"),
-        ("deepspeed.gradient_predivide_factor=2.0", r"deepspeed\.gradient_predivide_factor: .*leave it out"),
+        ("deepspeed.prescale_gradients=true", r"deepspeed\.prescale_gradients: no setting of DeepSpeed that a recipe"),
+        ("deepspeed.gradient_predivide_factor=2.0", r"deepspeed\.gradient_predivide_factor: no setting of DeepSpeed"),
+        *(
+            (f"deepspeed.zero_optimization={{reduce_bucket_size: {size}}}", r"reduce_bucket_size: .* is no number of p")
+            for size in ("2e8", "0", "-5", "1.5", "true", "null", ".nan", "[1]")
+        ),
         ("deepspeed.communication_data_type=fp8", r"communication_data_type: 'fp8' is none; use fp32"),
         ("deepspeed.flops_profiler=true", r"deepspeed\.flops_profiler: True is no mapping"),
         ("train.betas=[1.5, 0.99]", r"train\.betas.*less than 1"),

@@ -17,7 +17,7 @@ import yaml
 from dysenvdm.training import logs, loop, run
 from dysenvdm.training.autoencoder import AutoencoderLoss, AutoencoderPhase
 from dysenvdm.training.memory import lack_named
-from dysenvdm.training.ranks import _environment, is_lost_connection, join_ranks
+from dysenvdm.training.ranks import _environment, is_launcher, is_lost_connection, join_ranks
 from planners.dsg import UserError
 
 RECIPE = {
@@ -125,6 +125,23 @@ def test_interrupted_it_says_that_the_same_command_resumes(
     with pytest.raises(KeyboardInterrupt):
         run(recipe_file(tmp_path), [])
     assert "stopped in step 1; the same command resumes" in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize(
+    ("command", "is_one"),
+    [
+        ("/venv/bin/python3.11 /venv/bin/deepspeed --num_accelerators 2 --module dysenvdm.training r.yaml", True),
+        ("/venv/bin/python -u -m deepspeed.launcher.launch --world_info=eyJ", True),
+        ("python -m deepspeed.launcher.runner --num_accelerators 2", True),
+        ("sh ./run-deepspeed.sh", False),
+        ("bash -c deepspeed", False),
+        ("/home/deepspeed/venv/bin/python my.py", False),
+        ("", False),
+    ],
+)
+def test_only_deepspeeds_own_launcher_counts_as_one(command: str, is_one: bool) -> None:
+    """A shell that started it in the background may end without the run's end."""
+    assert is_launcher(command.split()) == is_one
 
 
 def test_half_of_a_launchers_environment_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -74,7 +74,7 @@ def test_every_stage_trains_what_stage_0_trains(name: str, without: Path, tmp_pa
             "seed=0",
             r"deepspeed\.zero_.*offload_optimiser: .*mean offload_optimizer",
         ),
-        ({"stage": 1, "reduce_bucket_size": -1}, "seed=0", r"deepspeed: .*reduce_bucket_size"),
+        ({"stage": 1, "allgather_bucket_size": -1}, "seed=0", r"deepspeed: .*allgather_bucket_size"),
         ({"stage": 1}, "train.backend=nccl", r"train\.backend: nccl needs GPUs"),
     ],
 )
