@@ -20,12 +20,9 @@ def draw(recipe: StudyRecipe, found: Sequence[Row], file: Path) -> None:
     names = shown((*recipe.plans, *recipe.videos), found)
     levels = list(dict.fromkeys(row.level for row in found))
     planners = list(dict.fromkeys(row.planner for row in found))
-    wide = min(4, len(names))
-    with _panels(-(-len(names) // wide), wide, len(levels), file) as axes:
-        for axis, name in zip(axes.flat, names, strict=False):
+    with _panels(1, len(names), len(levels), file) as axes:
+        for axis, name in zip(axes[0], names, strict=True):
             _panel(axis, name, found, levels, planners)
-        for axis in axes.flat[len(names) :]:
-            axis.remove()
         if len(levels) > 1:
             axes[0][0].set_xlabel(recipe.factor)
             axes[0][0].legend(fontsize=6)
@@ -53,16 +50,26 @@ def draw_groups(recipe: StudyRecipe, grouped: Sequence[Group], file: Path) -> No
 
 
 @contextmanager
-def _panels(high: int, wide: int, places: int, file: Path) -> Iterator[Any]:
-    """Empty panels, each with so many places from left to right, which are saved when the block ends."""
+def _panels(blocks: int, panels: int, places: int, file: Path) -> Iterator[list[list[Any]]]:
+    """Blocks of empty panels, each with so many places from left to right, which are saved when the block ends.
+
+    A block is as many lines of four as it needs.
+    """
     import matplotlib
 
     matplotlib.use("agg")
     from matplotlib import pyplot
 
+    wide = min(4, panels)
+    lines = -(-panels // wide)
+    high = blocks * lines
     size = (max(3.2, 0.4 * places) * wide, 2.8 * high)
     figure, axes = pyplot.subplots(high, wide, figsize=size, squeeze=False, layout="constrained")
-    yield axes
+    each = [list(axes[lines * i : lines * (i + 1)].flat) for i in range(blocks)]
+    for block in each:
+        for spare in block[panels:]:
+            spare.remove()
+    yield [block[:panels] for block in each]
     with written_whole(file) as temporary:
         figure.savefig(temporary, dpi=110, metadata={"Software": None})
     pyplot.close(figure)
